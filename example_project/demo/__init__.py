@@ -1,0 +1,1 @@
+"""`./demo`: the example shop, running."""

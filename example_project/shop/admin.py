@@ -1,0 +1,34 @@
+"""The shop's own rows in the admin."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+
+from shop.models import Customer, DailySales, Order, OrderLine, Product
+
+
+@admin.register(Customer)
+class CustomerAdmin(UserAdmin):
+    fieldsets = (*(UserAdmin.fieldsets or ()), ("Shop", {"fields": ("phone", "language", "timezone")}))
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):
+    list_display = ("name", "price")
+
+
+class OrderLineInline(admin.TabularInline):
+    model = OrderLine
+    extra = 0
+
+
+@admin.register(Order)
+class OrderAdmin(admin.ModelAdmin):
+    list_display = ("number", "customer", "status", "total", "placed_at")
+    list_select_related = ("customer",)
+    search_fields = ("number", "customer__email")
+    inlines = (OrderLineInline,)
+
+
+@admin.register(DailySales)
+class DailySalesAdmin(admin.ModelAdmin):
+    list_display = ("day", "orders", "total")
