@@ -38,7 +38,7 @@ class Visitor:
                 self.url = response.url
                 self.page = response.read().decode()
         except HTTPError as error:
-            raise CheckError(f"{address} answers {error.code} {error.reason}") from error
+            raise CheckError(f"{error.url} answers {error.code} {error.reason}") from error
         return self.page
 
     def links(self, pattern: str) -> list[str]:

@@ -101,13 +101,7 @@ else:
     EMAIL_PORT = SMTP_PORT
     EMAIL_TIMEOUT = SMTP_TIMEOUT
 
-COMMUNIQUE: dict[str, Any] = {
-    "BASE_URL": SITE_URL,
-    "TOPICS": {
-        "orders": {"label": "Orders and deliveries"},
-        "security": {"label": "Account security"},
-    },
-}
+COMMUNIQUE: dict[str, Any] = {"BASE_URL": SITE_URL}
 for _key in ("LEASE_SECONDS", "POLL_SECONDS", "RETRY_DELAYS"):  # only a demo or a test is in such a hurry
     if _value := os.environ.get(f"COMMUNIQUE_{_key}"):
         COMMUNIQUE[_key] = json.loads(_value)

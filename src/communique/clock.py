@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connections
 from django.db.models import DateTimeField, Expression
-from django.db.models.expressions import CombinedExpression, Combinable, Value
+from django.db.models.expressions import Combinable, CombinedExpression, Value
 from django.db.models.functions import Now
 
 monotonic = time.monotonic
@@ -25,11 +25,8 @@ def now(using: str) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute(_SELECT_NOW[connection.vendor])
         (value,) = cursor.fetchone()
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if value.tzinfo is None:
-        value = value.replace(tzinfo=UTC)
-    return value.astimezone(UTC) + _shift
+    read: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return (read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)) + _shift
 
 
 def in_insert(after: timedelta = timedelta()) -> Expression:

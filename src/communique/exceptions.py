@@ -66,8 +66,7 @@ def _innermost(tb: TracebackType | None) -> str:
     """The last place in anybody's own code: where a library noticed tells less than where it was called from."""
     frames = traceback.extract_tb(tb)
     own = [frame for frame in frames if not any(part in frame.filename for part in _LIBRARIES)]
-    last = (own or frames or [None])[-1]
-    return f"{last.filename}:{last.lineno}" if last else ""
+    return next((f"{frame.filename}:{frame.lineno}" for frame in reversed(own or frames)), "")
 
 
 _LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_paths()["stdlib"])

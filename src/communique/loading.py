@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from . import events, messages, payloads
 from .events import Event, MessageRequested
@@ -37,9 +37,8 @@ def _stored(source: Source) -> tuple[type[payloads.Payload], Mapping[str, Any]]:
 
 
 def _message(source: Source, given: payloads.Payload | Exception) -> Message | Exception:
-    if isinstance(given, Message | Exception):
-        return given
-    assert isinstance(given, Event)  # the registry of events holds nothing else
+    if not isinstance(given, Event):
+        return cast("Message | Exception", given)
     try:
         return source.message.from_event(given)
     except Exception as error:

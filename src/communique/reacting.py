@@ -7,7 +7,7 @@ from django.db import transaction
 
 from . import clock, conf, eventlog, events, expanding, messages, outbox, payloads
 from .eventlog import ClaimedReaction
-from .events import Event, Subscription
+from .events import Subscription
 from .exceptions import InvalidPayload, SubjectDeleted, UnknownKey, where
 from .expanding import Failed, Want
 from .reasons import Reason
@@ -70,7 +70,6 @@ def _handle(using: str, claimed: ClaimedReaction, subscription: Subscription) ->
         (event,) = payloads.load_many([(events.get(claimed.event.key), claimed.event.payload)], using=using)
         if isinstance(event, Exception):
             raise event
-        assert isinstance(event, Event)
         subscription.function(event)
     except SubjectDeleted:
         return Failed(reason=Reason.SUBJECT_DELETED, hopeless=True)

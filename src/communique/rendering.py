@@ -1,7 +1,7 @@
 """From a message and its recipient to content: the template convention, in the recipient's language and time zone."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cache, partial
 from typing import Any
@@ -15,6 +15,7 @@ from django.utils import timezone, translation
 
 from .content import Content, Email
 from .messages import Message
+from .payloads import field_names
 from .recipients import Recipient
 
 # By channel: the templates it needs, and those it uses when they are there.
@@ -81,16 +82,15 @@ def _html(name: str, context: Mapping[str, Any]) -> str:
 
 
 def _context(message: Message, recipient: Recipient) -> dict[str, Any]:
-    fields = {name: getattr(message, name) for name in message.__dataclass_fields__}
+    cls: type = type(message)
+    fields = {name: getattr(message, name) for name in field_names(cls)}
     # Templates call what is callable, so a property costs nothing where it is not used.
-    computed: dict[str, Callable[[], Any]] = {
-        name: cache(partial(getattr, message, name)) for name in _properties(type(message))
-    }
+    computed: dict[str, Callable[[], Any]] = {name: cache(partial(getattr, message, name)) for name in _properties(cls)}
     return {**computed, **fields, "message": message, "recipient": recipient}
 
 
 @cache
-def _properties(message: type[Message]) -> tuple[str, ...]:
+def _properties(message: type) -> tuple[str, ...]:
     own = {name for base in message.__mro__ for name, value in vars(base).items() if isinstance(value, property)}
     return tuple(sorted(name for name in own if not name.startswith("_")))
 
@@ -120,5 +120,5 @@ def _one_line(subject: str) -> str:
     return _CONTROL.sub("", " ".join(subject.split()))
 
 
-def _listed(value: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+def _listed(value: Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)

@@ -11,7 +11,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
 from .. import clock
-from ..content import Email, Outgoing
+from ..content import Outgoing
 from ..exceptions import where
 from ..outcomes import Accepted, Outcome, Refused, Retry, Unknown
 from .base import Backend
@@ -88,7 +88,6 @@ def _mailer(alias: str) -> BaseEmailBackend:
 
 def _mail(outgoing: Outgoing) -> EmailMultiAlternatives:
     content = outgoing.content
-    assert isinstance(content, Email)
     from_email = content.from_email or settings.DEFAULT_FROM_EMAIL
     message = EmailMultiAlternatives(
         content.subject,
@@ -126,8 +125,8 @@ def _reply(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPResponseException)
         # One recipient per submission, so there is one reply.
         ((code, text),) = error.recipients.values()
         return code, text
-    text = error.smtp_error
-    return error.smtp_code, text if isinstance(text, bytes) else str(text).encode()
+    said: bytes | str = error.smtp_error
+    return error.smtp_code, said if isinstance(said, bytes) else said.encode()
 
 
 def _full_code(code: int, text: bytes) -> str:

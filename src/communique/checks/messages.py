@@ -12,7 +12,7 @@ from ..messages import Message
 def check_messages(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     found = [*_payloads()]
     for message in messages.known().values():
-        found += [*_channel(message), *_templates(message)]
+        found += [*_channel(message), *_templates(message), *_recipients(message)]
     return found
 
 
@@ -46,4 +46,14 @@ def _templates(message: type[Message]) -> Iterator[CheckMessage]:
             hint=f"Create templates/{name} in the app that defines the message.",
             obj=message,
             id="communique.E006",
+        )
+
+
+def _recipients(message: type[Message]) -> Iterator[CheckMessage]:
+    if messages.events_of(message) and message.recipients is Message.recipients:
+        yield Error(
+            f"{message.__qualname__} is caused by events, and tells nobody.",
+            hint="Define recipients(self): it returns a user, a Recipient, an iterable of these, or None.",
+            obj=message,
+            id="communique.E012",
         )

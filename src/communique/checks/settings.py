@@ -63,14 +63,15 @@ def _mailers() -> Iterator[CheckMessage]:
     configured = getattr(settings, "MAILERS", None)
     for name, entry in conf.backends_of("email").items():
         alias = entry.get("OPTIONS", {}).get("mailer", "default")
-        has_mailers = hasattr(mail, "mailers") and configured is not None
-        if has_mailers and alias not in configured:
+        if not hasattr(mail, "mailers"):
+            configured = None
+        if configured is not None and alias not in configured:
             yield Error(
                 f"The email backend {name!r} uses the mailer {alias!r}, which MAILERS does not have.",
                 hint=f"Add {alias!r} to MAILERS, or choose one of {sorted(configured)}.",
                 id="communique.E011",
             )
-        elif not has_mailers and alias != "default":
+        elif configured is None and alias != "default":
             yield Error(
                 f"The email backend {name!r} uses the mailer {alias!r}, and there is no MAILERS setting.",
                 hint="Mailers came with Django 6.1; before it the only one is 'default': the EMAIL_* settings.",

@@ -28,9 +28,7 @@ class Communication(models.Model):
         verbose_name_plural = _("communications")
         permissions = [("view_content", _("Can see what was sent"))]
         constraints = [
-            models.UniqueConstraint(
-                fields=["event", "message", "recipient_key"], name="communique_communication_once"
-            )
+            models.UniqueConstraint(fields=["event", "message", "recipient_key"], name="communique_communication_once")
         ]
 
     def __str__(self) -> str:
@@ -131,9 +129,7 @@ class Content(models.Model):
     class Meta:
         verbose_name = _("content")
         verbose_name_plural = _("contents")
-        constraints = [
-            models.UniqueConstraint(fields=["communication", "channel"], name="communique_content_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["communication", "channel"], name="communique_content_once")]
 
     def __str__(self) -> str:
         return f"{self.channel} {self.digest[:12]}"

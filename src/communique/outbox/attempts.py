@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-
 from django.db.models import Case, F, IntegerField, Value, When
 
 from ..content import Frozen
@@ -58,9 +57,7 @@ class Closing:
         return self.claim.communication
 
 
-def open(
-    using: str, openings: Sequence[Opening], *, worker: str, now: datetime, lease: timedelta
-) -> dict[int, int]:
+def open(using: str, openings: Sequence[Opening], *, worker: str, now: datetime, lease: timedelta) -> dict[int, int]:
     """Write down that these tries begin; return the attempt key by delivery key of those that may.
 
     Whoever is missing lost its lease or was cancelled: it must not be sent. Call it inside a transaction, and call
@@ -160,7 +157,7 @@ def _durations(group: Iterable[Closing]) -> Case:
 
 
 def _settle_late(using: str, closings: Iterable[Closing], now: datetime) -> None:
-    """Keep results that come after their attempt was called unknown; let an acceptance end what is still to be tried."""
+    """Keep what comes after its attempt was called unknown; an acceptance ends what is still to be tried."""
     for closing in closings:
         abandoned = Attempt.objects.using(using).filter(pk=closing.attempt, outcome=Unknown.kind, late=False)
         if not abandoned.exists():

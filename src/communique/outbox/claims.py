@@ -144,8 +144,10 @@ def put_back(
         moved = move(using, claims, State.CLAIMED, State.QUEUED, due_at=due_at, reason=reason, **effect)
         if tried:
             mine = (claim for claim in claims if claim.pk in moved)
-            told = {"reason": reason, "now": now, "actor": actor, "detail": detail}
-            record(using, [step(claim, State.CLAIMED, State.QUEUED, **told) for claim in mine])
+            record(
+                using,
+                [step(one, State.CLAIMED, State.QUEUED, reason, now, actor=actor, detail=detail) for one in mine],
+            )
     return moved
 
 
@@ -156,9 +158,7 @@ def lost(using: str, *, now: datetime, limit: int) -> list[tuple[Claim, int]]:
     still_open = Attempt.objects.using(using).filter(delivery__in=[claim.pk for claim in claims], closed_at=None)
     attempts = dict(still_open.values_list("delivery_id", "pk"))
     # The try was counted when it was opened; for whoever decides about it, it is the one that just ended.
-    return [
-        (_replace(claim, tries=claim.tries - 1), attempts[claim.pk]) for claim in claims if claim.pk in attempts
-    ]
+    return [(_replace(claim, tries=claim.tries - 1), attempts[claim.pk]) for claim in claims if claim.pk in attempts]
 
 
 def requeue_lost(using: str, *, now: datetime, limit: int) -> list[Claim]:

@@ -35,9 +35,7 @@ def end(using: str, endings: Sequence[Ending], *, now: datetime, actor: str = ""
             claims = [ending.claim for ending in group]
             moved = move(using, claims, State.CLAIMED, after, reason=reason, due_at=None)
             mine = [ending for ending in group if ending.claim.pk in moved]
-            steps = (
-                step(one.claim, State.CLAIMED, after, reason, now, actor=actor, detail=one.detail) for one in mine
-            )
+            steps = (step(one.claim, State.CLAIMED, after, reason, now, actor=actor, detail=one.detail) for one in mine)
             record(using, steps)
             conclude(using, [one.claim.communication for one in mine], after, reason, now)
             ended |= moved

@@ -64,7 +64,8 @@ def conclude(using: str, communications: Iterable[int], state: State, reason: Re
 
 
 # A cancel that came while a provider was accepting was too late: the truth wins.
-_OPEN = dict.fromkeys(Verdict, [Verdict.PENDING]) | {Verdict.REACHED: [Verdict.PENDING, Verdict.CANCELLED]}
+_OPEN = {verdict: [Verdict.PENDING] for verdict in Verdict}
+_OPEN[Verdict.REACHED].append(Verdict.CANCELLED)
 
 
 def record(using: str, steps: Iterable[Step]) -> None:

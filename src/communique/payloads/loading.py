@@ -5,8 +5,7 @@ from typing import Any, TypeVar
 
 from django import db
 
-from communique.exceptions import InvalidPayload, SubjectDeleted, where
-
+from ..exceptions import InvalidPayload, SubjectDeleted, where
 from .base import Payload, schema_of
 from .references import Rows
 

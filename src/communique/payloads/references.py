@@ -8,7 +8,7 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db.models import Field, Model
 
-from communique.exceptions import SubjectDeleted
+from ..exceptions import SubjectDeleted
 
 
 def reference(instance: Model) -> dict[str, Any]:

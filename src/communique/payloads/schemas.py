@@ -12,8 +12,7 @@ from pydantic import GetCoreSchemaHandler, PydanticUserError, TypeAdapter, Valid
 from pydantic_core import PydanticCustomError, PydanticSerializationError, PydanticSerializationUnexpectedValue, to_json
 from pydantic_core import core_schema as cs
 
-from communique.exceptions import InvalidPayload, UnsavedInstance
-
+from ..exceptions import InvalidPayload, UnsavedInstance
 from .annotations import field_types, is_required
 from .references import Rows, is_saved, reference, resolve
 from .unions import is_union, refuse_lookalikes

@@ -33,7 +33,9 @@ def _history(claim: Claim, unknowns: int = 0) -> History:
 
 def _policy(claim: Claim) -> Policy:
     return Policy(
-        delays=conf.retry_delays(), horizon=conf.horizon(claim.channel), on_unknown=messages.get(claim.message).on_unknown
+        delays=conf.retry_delays(),
+        horizon=conf.horizon(claim.channel),
+        on_unknown=messages.get(claim.message).on_unknown,
     )
 
 

@@ -1,11 +1,12 @@
 """From leases that ran out to what can be done about them: their senders disappeared."""
 
+from django.db import transaction
+
 from .. import alerting, clock, messages, outbox
 from ..exceptions import UnknownKey
 from ..outbox import Claim, Result
 from ..outcomes import Unknown
 from .deciding import closing, tell
-from django.db import transaction
 
 BATCH = 500
 
@@ -15,8 +16,9 @@ def recover_lost(using: str) -> int:
     now = clock.now(using)
     for claim in outbox.requeue_lost(using, now=now, limit=BATCH):
         alerting.quarantined(claim.message, claim.uid)
-    orphans = [(claim, attempt) for claim, attempt in outbox.lost(using, now=now, limit=BATCH) if _is_known(claim)]
-    closings = [closing(claim, attempt, Result(outcome=Unknown(detail="the sender disappeared")), now) for claim, attempt in orphans]
+    disappeared = Result(outcome=Unknown(detail="the sender disappeared"))
+    lost = outbox.lost(using, now=now, limit=BATCH)
+    closings = [closing(claim, attempt, disappeared, now) for claim, attempt in lost if _is_known(claim)]
     if closings:
         with transaction.atomic(using=using):
             settled = outbox.settle(using, closings, now=now, ran_out=True)

@@ -127,11 +127,11 @@ class Sender:
         setbacks: list[Setback] = []
         while self._ready and len(rendered) < free:
             ready = self._ready.popleft()
-            match _expired(ready, now) or render(ready):
-                case Setback() as setback:
-                    setbacks.append(setback)
-                case body:
-                    rendered.append(_Rendered(ready=ready, content=body, backend=backends.names(ready.claim.channel)[0]))
+            one = _expired(ready, now) or _rendered(ready)
+            if isinstance(one, Setback):
+                setbacks.append(one)
+            else:
+                rendered.append(one)
         self._set_back(setbacks, now)
         return rendered
 
@@ -192,11 +192,17 @@ def _expired(ready: Ready, now: datetime) -> Setback | None:
     return Setback(claim=ready.claim, after=State.EXPIRED, reason=Reason.EXPIRED)
 
 
+def _rendered(ready: Ready) -> _Rendered | Setback:
+    names = backends.names(ready.claim.channel)
+    if not names:
+        return Setback(claim=ready.claim, reason=Reason.MISCONFIGURED, tried=True, detail="the channel has no backend")
+    body = render(ready)
+    return body if isinstance(body, Setback) else _Rendered(ready=ready, content=body, backend=names[0])
+
+
 def _opening(one: _Rendered) -> Opening:
     fresh = one.ready.claim.content is None
-    return Opening(
-        claim=one.ready.claim, backend=one.backend, frozen=content.freeze(one.content) if fresh else None
-    )
+    return Opening(claim=one.ready.claim, backend=one.backend, frozen=content.freeze(one.content) if fresh else None)
 
 
 def _outgoing(one: _Rendered) -> Outgoing:

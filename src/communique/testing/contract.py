@@ -35,7 +35,9 @@ class BackendContract:
     def outgoing(self) -> Outgoing:
         """Something that your backend can send."""
         content = Email(subject="Grüße ✓", text="Hello\n.\nbye\n", html="<p>Hello</p>")
-        return Outgoing(key=str(uuid7()), channel="email", address="ada@shop.example", name="Ada, née Byron", content=content)
+        return Outgoing(
+            key=str(uuid7()), channel="email", address="ada@shop.example", name="Ada, née Byron", content=content
+        )
 
     @pytest.fixture(autouse=True)
     def _no_database(self) -> Iterator[None]:
