@@ -62,7 +62,7 @@ def admin(page: Page, folder: Path, width: str) -> None:
     page.get_by_label("Password").fill("admin")
     page.get_by_role("button", name="Log in").click()
     save(page, folder, f"admin-list-{width}")
-    page.goto(f"{COMMUNICATIONS}?q=greylist")
+    page.goto(f"{COMMUNICATIONS}?q=greylist@customers.example")
     page.locator("#result_list tbody th a").last.click()
     save(page, folder, f"admin-story-{width}")
 

@@ -43,6 +43,7 @@ class Programs:
         }
         self.mailbox.mkdir(parents=True, exist_ok=True)
         (data / "logs").mkdir(exist_ok=True)
+        (data / ".gitignore").write_text("*\n")
 
     def __enter__(self) -> "Programs":
         return self

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .events import Event, apublish, from_signal, publish, subscribe
+from .exceptions import InvalidAddress
 from .messages import Message
 from .outcomes import (
     Accepted,
@@ -26,6 +27,7 @@ __all__ = [
     "Defunct",
     "Event",
     "Handle",
+    "InvalidAddress",
     "Message",
     "Misconfigured",
     "OptedOut",

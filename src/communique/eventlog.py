@@ -13,7 +13,7 @@ from django.db.models import Expression, F, QuerySet
 
 from .models import EventRecord, Reaction
 from .reasons import Reason
-from .states import MAX_STARTS, Stage
+from .states import MAX_STARTS, Stage, claimed_together
 
 _Due = type[EventRecord] | type[Reaction]
 
@@ -118,7 +118,7 @@ def _lease(using: str, model: _Due, *, limit: int, now: datetime, lease: timedel
     due = rows.filter(due_at__lte=now).order_by("due_at")
     with transaction.atomic(using=using):
         locked = due.select_for_update(skip_locked=True) if _skips_locked(using) else due
-        pks = list(locked.values_list("pk", flat=True)[:limit])
+        pks = claimed_together(locked.values_list("pk", "starts")[:limit])
         if pks:
             # The guard repeats the condition: without row locks (SQLite) somebody else may have been faster.
             rows.filter(pk__in=pks, due_at__lte=now).update(

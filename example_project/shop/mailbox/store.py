@@ -50,6 +50,11 @@ class Mail:
         return [(name, str(value)) for name, value in self.parsed.items()]
 
     @property
+    def delivery(self) -> str:
+        """The uid of the delivery that this mail is, for a look at its story: the first half of its Message-ID."""
+        return str(self.parsed.get("Message-ID", "")).strip("<> ").partition("@")[0]
+
+    @property
     def text(self) -> str:
         return self._part("plain")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, F, IntegerField, Value, When
+from django.db.models import Case, CharField, F, Field, IntegerField, Value, When
 
 from ..content import Frozen
 from ..models import Attempt, Content, Delivery
@@ -141,19 +141,32 @@ def _target(decision: Decision) -> tuple[State, Reason, datetime | None]:
 
 
 def _close(using: str, closings: Iterable[Closing], now: datetime, **extra: Any) -> None:
-    # Most of a group was answered alike, so that one statement closes it; only the durations differ.
-    alike: dict[tuple[tuple[str, str], ...], list[Closing]] = defaultdict(list)
+    # Most of a group was answered alike, so that one statement closes it; what differs in each is told by key.
+    alike: dict[tuple[str, str, str], list[Closing]] = defaultdict(list)
     for closing in closings:
-        outcome = closing.result.outcome
-        alike[("outcome", outcome.kind), *clipped(outcome).items()].append(closing)
-    for texts, group in alike.items():
+        texts = clipped(closing.result.outcome)
+        alike[closing.result.outcome.kind, texts["code"], texts["detail"]].append(closing)
+    for (outcome, code, detail), group in alike.items():
         rows = Attempt.objects.using(using).filter(pk__in=[closing.attempt for closing in group])
-        rows.update(closed_at=now, duration_ms=_durations(group), **dict(texts), **extra)
+        durations = {one.attempt: one.result.duration_ms for one in group}
+        references = {one.attempt: clipped(one.result.outcome).get("reference", "") for one in group}
+        rows.update(
+            closed_at=now,
+            outcome=outcome,
+            code=code,
+            detail=detail,
+            duration_ms=_by_key(durations, IntegerField()),
+            reference=_by_key(references, CharField()),
+            **extra,
+        )
 
 
-def _durations(group: Iterable[Closing]) -> Case:
-    whens = [When(pk=one.attempt, then=Value(one.result.duration_ms, output_field=IntegerField())) for one in group]
-    return Case(*whens, output_field=IntegerField())
+def _by_key(values: Mapping[int, Any], field: "Field[Any, Any]") -> Any:
+    """One value for all rows if they agree, else a CASE by primary key."""
+    if len(distinct := set(values.values())) == 1:
+        return distinct.pop()
+    whens = [When(pk=pk, then=Value(value, output_field=field)) for pk, value in values.items()]
+    return Case(*whens, output_field=field)
 
 
 def _settle_late(using: str, closings: Iterable[Closing], now: datetime) -> None:

@@ -11,7 +11,7 @@ from django.db.models import F, QuerySet
 
 from ..models import Attempt, Content, Delivery
 from ..reasons import Reason
-from ..states import MAX_STARTS, State
+from ..states import MAX_STARTS, State, claimed_together
 from .moves import conclude, move, new_token, record, step
 
 
@@ -75,11 +75,12 @@ def claim(
     if channels is not None:
         due = due.filter(channel__in=channels)
     with transaction.atomic(using=using):
-        pks: list[int] = []
+        rows: list[tuple[int, int]] = []
         for priority in priorities:
-            if len(pks) < limit:
+            if len(rows) < limit:
                 oldest = _locked(due.filter(priority=priority).order_by("due_at"))
-                pks += oldest.values_list("pk", flat=True)[: limit - len(pks)]
+                rows += oldest.values_list("pk", "starts")[: limit - len(rows)]
+        pks = claimed_together(rows)
         if not pks:
             return []
         # The guard repeats the state: without row locks (SQLite) somebody else may have been faster.
@@ -164,15 +165,15 @@ def lost(using: str, *, now: datetime, limit: int) -> list[tuple[Claim, int]]:
 def requeue_lost(using: str, *, now: datetime, limit: int) -> list[Claim]:
     """Queue again what was claimed and never opened when its lease ran out.
 
-    After three such starts it probably kills its sender: it is quarantined instead, and returned.
+    After three such starts of its own it probably kills its sender: it is quarantined instead, and returned.
     """
     orphans = Delivery.objects.using(using).filter(state=State.CLAIMED, due_at__lte=now).order_by("due_at")
     claims = read(using, orphans[:limit])
     if not claims:
         return []
     with transaction.atomic(using=using):
-        _lease_ended(using, [one for one in claims if one.starts < MAX_STARTS], State.QUEUED, Reason.LEASE_LOST, now)
-        deadly = [one for one in claims if one.starts >= MAX_STARTS]
+        _lease_ended(using, [one for one in claims if one.starts <= MAX_STARTS], State.QUEUED, Reason.LEASE_LOST, now)
+        deadly = [one for one in claims if one.starts > MAX_STARTS]
         return _lease_ended(using, deadly, State.QUARANTINED, Reason.KILLED_SENDERS, now)
 
 

@@ -1,5 +1,8 @@
 """The life of a delivery, the verdict on a communication, and every move that is legal between them."""
 
+from collections.abc import Iterable
+from itertools import takewhile
+
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
@@ -55,8 +58,21 @@ class Stage(TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
-# A sender that dies this often on one row is not coincidence.
+# A sender that dies this often on one row alone is not coincidence; the start before those was in company.
 MAX_STARTS = 3
+
+
+def claimed_together(due: Iterable[tuple[int, int]]) -> list[int]:
+    """Which of these rows (key, starts) go into one batch: what a sender died with is claimed alone.
+
+    Otherwise a row that kills its sender would take its innocent neighbours into quarantine.
+
+    >>> claimed_together([(1, 0), (2, 0), (3, 1)]), claimed_together([(3, 1), (4, 0)])
+    ([1, 2], [3])
+    """
+    due = list(due)
+    return [key for key, _ in takewhile(lambda row: row[1] == 0, due)] or [key for key, _ in due[:1]]
+
 
 # Every legal move of a delivery, under the name of the one function in `outbox` that makes it.
 MOVES: dict[str, frozenset[tuple[State, State]]] = {

@@ -35,6 +35,7 @@ CUSTOMERS = [
     ("elin", "Elin", "Berg", "greylist@customers.example", "Europe/Stockholm"),  # her provider says "later" at first
     ("farid", "Farid", "Haddad", "", "Asia/Beirut"),  # left no address: his messages reach nobody, and say so
 ]
+LOYALTY = (6, 4, 4, 4, 3, 1)  # how often each of them orders, in proportion
 ORDERS = 24
 
 Deed = tuple[timedelta, Callable[[], None]]  # how long ago, and what was done
@@ -90,7 +91,8 @@ def a_week(customers: list[Customer], products: list[Product]) -> Iterator[Deed]
     chance = random.Random(1857)
     for _ in range(ORDERS):
         ago = timedelta(minutes=chance.randrange(40, 7 * 24 * 60))
-        yield from _one_order(chance, ago, chance.choice(customers), products)
+        (customer,) = chance.choices(customers, LOYALTY)
+        yield from _one_order(chance, ago, customer, products)
     for customer in chance.sample(customers, 4):
         ago = timedelta(minutes=chance.randrange(60, 7 * 24 * 60))
         yield ago, partial(_sign_in, customer, f"203.0.113.{chance.randrange(1, 255)}", ago)
