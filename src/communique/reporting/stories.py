@@ -130,7 +130,7 @@ def _story(rows: Rows, *, recipient: str, now: datetime) -> Story:
         verdict=told.verdict,
         verdict_word=words.label(Verdict, told.verdict),
         tone=words.tone(told.verdict),
-        reason=words.verdict(told.verdict, told.reason),
+        reason=words.because(told.verdict, told.reason),
         occurred_at=rows.event.occurred_at,
         created_at=told.created_at,
         concluded_at=told.concluded_at,
@@ -218,8 +218,12 @@ def _stepped(step: "Step", about: str) -> Moment:
 def _concluded(communication: "Communication") -> Iterator[Moment]:
     if communication.concluded_at is not None:
         code, reason = communication.verdict, communication.reason
-        said = words.verdict(code, reason)
-        yield Moment(kind="verdict", at=communication.concluded_at, said=said, tone=words.tone(code))
+        said = _("Verdict: %(verdict)s.") % {"verdict": words.label(Verdict, code)}
+        # "Cancelled. It was cancelled." says nothing twice.
+        because = "" if reason == code else words.because(code, reason)
+        yield Moment(
+            kind="verdict", at=communication.concluded_at, said=words.sentences(said, because), tone=words.tone(code)
+        )
 
 
 def _upcoming(rows: Rows, now: datetime) -> list[Next]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from django.db.models import TextChoices
 from django.utils import timezone
 from django.utils.formats import number_format
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -97,12 +96,11 @@ def why(reason: str) -> str:
     return label(Reason, reason)
 
 
-def verdict(code: str, reason: str) -> str:
-    """A verdict with its reason: "Unreachable: The provider says that the address is dead."."""
-    if code == Verdict.PENDING:
+def because(verdict: str, reason: str) -> str:
+    """Why a communication has its verdict: "The provider says that the address is dead."."""
+    if verdict == Verdict.PENDING:
         return _("There is no verdict yet.")
-    said = _("%(verdict)s: %(reason)s") % {"verdict": capfirst(label(Verdict, code)), "reason": why(reason)}
-    return sentences(said, _UNPROVEN if reason in (Reason.ACCEPTED, Reason.ACCEPTED_LATE) else "")
+    return sentences(why(reason), _UNPROVEN if reason in (Reason.ACCEPTED, Reason.ACCEPTED_LATE) else "")
 
 
 # What a provider accepted may still bounce: "sent" must never read like "delivered".
