@@ -1,6 +1,7 @@
 """One drain: a sender started on a full queue, and what the sink, the clock and the kernel say of it."""
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ class Drained:
 
     ``work``: from the start of the work, after start-up, to the last mail's arrival at the sink: the figure that is
     quoted. ``arriving``: from the first mail to the last. ``settled``: from the start of the work until every row says
-    that its mail was sent.
+    that its mail was sent. ``cpu``: what the sender's processes used of the processor after start-up.
     """
 
     messages: int
@@ -29,6 +30,7 @@ class Drained:
     work: float
     arriving: float
     settled: float
+    cpu: float
     peak_mb: list[float] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
 
@@ -44,6 +46,7 @@ def drain(
     messages = system.fill()
     ground.rest()
     sink.reset()
+    cpu_before = _cpu_of_children()
     with ground.scratch_file() as path:
         more = {"BENCH_SMTP_PORT": str(sink.port), "BENCH_REPORT": str(path), "BENCH_OBSERVE": observe}
         command = [sys.executable, ground.HERE / "launch.py", *system.command(processes)]
@@ -56,15 +59,22 @@ def drain(
     arrived = sink.stats()
     if arrived.count != messages:
         raise RuntimeError(f"{arrived.count} mails arrived instead of {messages}")
-    began = report.pop("began")
+    began, startup_cpu = report.pop("began"), report.pop("startup_cpu")
     return Drained(
         messages=messages,
         size=arrived.size // messages,
         work=arrived.last - began,
         arriving=arrived.last - arrived.first,
         settled=settled - began,
+        cpu=_cpu_of_children() - cpu_before - startup_cpu,
         report=report,
     )
+
+
+def _cpu_of_children() -> float:
+    """Seconds used by child processes that have ended, and by theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _wait(

@@ -39,7 +39,7 @@ def note_start(command: str, path: Path, report: dict[str, Any]) -> None:
 
     @functools.wraps(handle)
     def noting(self: Any, *args: Any, **options: Any) -> Any:
-        report["began"] = time.monotonic()
+        report.update(began=time.monotonic(), startup_cpu=time.process_time())
         write(path, report)
         return handle(self, *args, **options)
 

@@ -25,6 +25,14 @@ class Outcome:
     detail: str = ""
     scope: Scope = "recipient"
 
+    def __post_init__(self) -> None:
+        # At the call site: what a backend gets wrong here would otherwise surface where nobody knows the backend.
+        if not (isinstance(self.code, str) and isinstance(self.detail, str)):
+            raise TypeError(f"{type(self).__name__}: code and detail are texts")
+        after = getattr(self, "after", None)
+        if not (after is None or isinstance(after, timedelta)):
+            raise TypeError(f"{type(self).__name__}: after is a timedelta, or None")
+
     def __str__(self) -> str:
         return " ".join(filter(None, (self.kind, self.code)))
 

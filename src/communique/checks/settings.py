@@ -12,7 +12,7 @@ from .. import conf, engines
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    return [*_keys(), *_backends(), *_mailers(), *_from_email(), *_sqlite()]
+    return [*_keys(), *_numbers(), *_backends(), *_mailers(), *_from_email(), *_sqlite()]
 
 
 def _keys() -> Iterator[CheckMessage]:
@@ -28,6 +28,27 @@ def _keys() -> Iterator[CheckMessage]:
             hint=f"It can be one of {', '.join(engines.ENGINES)}.",
             id="communique.E008",
         )
+
+
+def _numbers() -> Iterator[CheckMessage]:
+    for key in ("LEASE_SECONDS", "POLL_SECONDS"):
+        if not _is_positive(conf.get(key)):
+            yield Error(
+                f"COMMUNIQUE[{key!r}] is {conf.get(key)!r}.",
+                hint="Give a number of seconds, more than 0.",
+                id="communique.E013",
+            )
+    delays = conf.get("RETRY_DELAYS")
+    if not (isinstance(delays, list | tuple) and delays and all(map(_is_positive, delays))):
+        yield Error(
+            f"COMMUNIQUE['RETRY_DELAYS'] is {delays!r}.",
+            hint="Give a list of seconds, each more than 0; the last one repeats.",
+            id="communique.E013",
+        )
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _backends() -> Iterator[CheckMessage]:

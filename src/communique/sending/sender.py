@@ -60,19 +60,22 @@ class Sender:
         self.channels = channels
         self.worker = f"{socket.gethostname()}:{os.getpid()}"[:100]
         self._ready: deque[Ready] = deque()
+        self._rendering: list[Ready] = []
         self._open: dict[int, _Open] = {}
         self._finished: dict[int, Result] = {}
 
     def turn(self) -> bool:
         """Close what has finished and open what is next, in one transaction; False if there was nothing to do."""
         self._finished |= self.executor.finished(timeout=0)
-        self._refill()
+        claimed = self._refill()
+        self._rendering.clear()
         rendered = self._render()
-        if not (self._finished or rendered):
-            return False
-        opened = self._close_and_open(rendered)
-        self._call(rendered, opened)
-        return True
+        if self._finished or rendered:
+            opened = self._close_and_open(rendered)
+            self._call(rendered, opened)
+            return True
+        # What was claimed may all have been set back: more may be due behind it.
+        return claimed
 
     def close_finished(self) -> None:
         """Write what has finished, and open nothing more."""
@@ -92,8 +95,8 @@ class Sender:
     def held(self) -> dict[int, list[int]]:
         """The leases to be renewed: delivery keys by token. The heartbeat asks from a thread of its own."""
         held: dict[int, list[int]] = {}
-        claims = [ready.claim for ready in tuple(self._ready)] + [one.claim for one in tuple(self._open.values())]
-        for claim in claims:
+        in_hand = (*tuple(self._ready), *tuple(self._rendering))
+        for claim in [one.claim for one in in_hand] + [one.claim for one in tuple(self._open.values())]:
             held.setdefault(claim.token or 0, []).append(claim.pk)
         return held
 
@@ -105,9 +108,9 @@ class Sender:
             now = clock.now(self.using)
             outbox.put_back(self.using, claims, due_at=now, reason=Reason.SHUTDOWN, now=now)
 
-    def _refill(self) -> None:
+    def _refill(self) -> bool:
         if self._ready or len(self._open) - len(self._finished) >= self.executor.threads:
-            return
+            return False
         now = clock.now(self.using)
         urgency = _BY_URGENCY if random.random() >= _LOW_FIRST else _BY_URGENCY[::-1]
         claims = outbox.claim(
@@ -116,6 +119,7 @@ class Sender:
         prepared = prepare(self.using, claims) if claims else []
         self._ready.extend(one for one in prepared if isinstance(one, Ready))
         self._set_back([one for one in prepared if isinstance(one, Setback)], now)
+        return bool(claims)
 
     def _render(self) -> list[_Rendered]:
         """Render for the threads that are free: a whole batch at once would leave them idle meanwhile."""
@@ -126,7 +130,7 @@ class Sender:
         rendered: list[_Rendered] = []
         setbacks: list[Setback] = []
         while self._ready and len(rendered) < free:
-            ready = self._ready.popleft()
+            self._rendering.append(ready := self._ready.popleft())
             one = _expired(ready, now) or _rendered(ready)
             if isinstance(one, Setback):
                 setbacks.append(one)
