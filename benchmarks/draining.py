@@ -54,7 +54,8 @@ def drain(
             try:
                 settled = _wait(system, sink, messages, sender, watch)
             finally:
-                sender.terminate()
+                if not system.ends:
+                    sender.terminate()
         report = json.loads(path.read_text())
     arrived = sink.stats()
     if arrived.count != messages:

@@ -15,6 +15,7 @@ class System(Protocol):
     """One way to get orders into mails."""
 
     name: str
+    ends: bool  # its command ends by itself when nothing is left; else it is told to
 
     def environ(self) -> Mapping[str, str]: ...
     def command(self, processes: int) -> Sequence[str]: ...
@@ -28,14 +29,13 @@ class Communique:
 
     name: str = "communique"
     threads: int = 8
-    once: bool = False
+    ends: bool = False
 
     def environ(self) -> Mapping[str, str]:
         return {}
 
     def command(self, processes: int) -> Sequence[str]:
-        options = ["--processes", str(processes), "--threads", str(self.threads)]
-        return ["communique_worker", *options, *(["--once"] if self.once else [])]
+        return ["communique_worker", "--processes", str(processes), "--threads", str(self.threads)]
 
     def fill(self) -> int:
         from communique import publish
@@ -68,6 +68,7 @@ class PostOffice:
     settings: Mapping[str, Any] = field(default_factory=dict)
     rendered_by: str = "sender"
     whole: bool = False
+    ends: bool = True
 
     def environ(self) -> Mapping[str, str]:
         return {"BENCH_POST_OFFICE": json.dumps(self.settings)}

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+WIDTHS = {"desktop": (1280, 900, 1), "phone": (390, 844, 2)}  # pixels, and how many real ones to each
 COMMUNICATIONS = "/admin/communique/communication/"
 
 
@@ -34,9 +34,9 @@ def main() -> None:
 
 @contextmanager
 def visit(browser: Browser, site: str, width: str) -> Iterator[Page]:
-    wide, high = WIDTHS[width]
+    wide, high, scale = WIDTHS[width]
     context = browser.new_context(
-        base_url=site, viewport={"width": wide, "height": high}, device_scale_factor=2, color_scheme="light"
+        base_url=site, viewport={"width": wide, "height": high}, device_scale_factor=scale, color_scheme="light"
     )
     yield context.new_page()
     context.close()

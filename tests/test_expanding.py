@@ -164,7 +164,7 @@ def test_an_expansion_whose_lease_was_lost_writes_nothing(communique, order, wor
 
 def test_an_event_that_kills_its_senders_is_taken_out(communique, order, caplog):
     publish(OrderPlaced(order=order, total=order.total))
-    EventRecord.objects.update(starts=3)
+    EventRecord.objects.update(starts=4)
     communique.run()
     assert EventRecord.objects.get().stage == "quarantined"
     assert "three senders died" in caplog.text

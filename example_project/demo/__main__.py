@@ -63,10 +63,12 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000, help="port of the site; another one if it is taken (8000)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background ignores it
     try:
         check() if options.check else run(options.port, options.fresh)
     except KeyboardInterrupt:
         say("\nStopped.")
+        return 1 if options.check else 0
     except (StartError, CheckError) as trouble:
         say(f"FAILED  {trouble}")
         return 1

@@ -228,7 +228,8 @@ def found(pattern: str, where: str) -> str:
     return match[match.lastindex or 0]
 
 
-def wait_for(look: Callable[[], T], what: str) -> T:
+def wait_for(look: Callable[[], T | None], what: str) -> T:
+    """What `look` sees, once it sees something; raises CheckError if that takes too long."""
     until = time.monotonic() + PATIENCE
     while not (seen := look()):
         expect(time.monotonic() < until, f"waited {PATIENCE} seconds in vain for {what}")

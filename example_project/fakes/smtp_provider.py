@@ -50,7 +50,7 @@ class Provider:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         received_at = datetime.now(UTC)
         name = f"{received_at:%Y%m%d-%H%M%S-%f}-{next(self.serial)}"
-        noted = {
+        noted: dict[str, object] = {
             "received_at": received_at.isoformat(),
             "sender": envelope.mail_from,
             "recipients": envelope.rcpt_tos,

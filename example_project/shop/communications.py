@@ -128,4 +128,4 @@ class NewSignIn(Message):
 
 def _absolute(path: str) -> str:
     """The path as an address that works outside the site, in a mail."""
-    return settings.COMMUNIQUE.get("BASE_URL", "http://localhost:8000") + path
+    return f"{settings.COMMUNIQUE.get('BASE_URL', 'http://localhost:8000')}{path}"

@@ -1,5 +1,7 @@
 """The pages of the shop: each asks a form or a model, lets `services` act, and shows the result."""
 
+from typing import Any, cast
+
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import login
@@ -47,14 +49,14 @@ class SignInView(LoginView):
 
 
 class SignOutView(LogoutView):
-    next_page = reverse_lazy("shop:front")
+    next_page = "shop:front"
 
 
 class ResetPasswordView(PasswordResetConfirmView):
     template_name = "shop/reset_password.html"
     success_url = reverse_lazy("shop:sign_in")
 
-    def form_valid(self, form: forms.BaseForm) -> HttpResponse:
+    def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, "Your new password is set. You can sign in with it now.")
         return super().form_valid(form)
 
@@ -89,7 +91,7 @@ def orders(request: HttpRequest) -> HttpResponse:
     """The customer's orders; a POST places a new one."""
     if request.method == "POST":
         return _place_order(request)
-    return render(request, "shop/orders.html", {"orders": request.user.orders.all()})
+    return render(request, "shop/orders.html", {"orders": _customer(request).orders.all()})
 
 
 @login_required
@@ -124,7 +126,7 @@ def _place_order(request: HttpRequest) -> HttpResponse:
         messages.error(request, f"Choose between 0 and {MOST_BAGS} bags of each coffee.")
         return redirect("shop:front")
     try:
-        placed = services.place_order(request.user, form.quantities())
+        placed = services.place_order(_customer(request), form.quantities())
     except services.NotPossibleError as reason:
         messages.error(request, str(reason))
         return redirect("shop:front")
@@ -144,11 +146,17 @@ def _act(request: HttpRequest, number: str, act: services.OrderAction, success: 
 
 
 def _own_order(request: HttpRequest, number: str) -> Order:
-    visible = Order.objects.all() if request.user.is_staff else request.user.orders.all()
+    customer = _customer(request)
+    visible = Order.objects.all() if customer.is_staff else customer.orders.all()
     found = visible.select_related("customer").prefetch_related("lines__product").filter(number=number).first()
     if found is None:
         raise Http404(f"You have no order {number}.")
     return found
+
+
+def _customer(request: HttpRequest) -> Customer:
+    """Whoever is signed in; for views behind `login_required`."""
+    return cast(Customer, request.user)
 
 
 def _bestsellers() -> list[int]:
@@ -160,4 +168,5 @@ def _bestsellers() -> list[int]:
         )
         return [row["product"] for row in sold]
 
-    return cache.get_or_set(BESTSELLERS_CACHE_KEY, count, 5 * 60)
+    bestsellers: list[int] = cache.get_or_set(BESTSELLERS_CACHE_KEY, count, 5 * 60) or []
+    return bestsellers

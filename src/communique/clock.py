@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connections
 from django.db.models import DateTimeField, Expression
@@ -29,12 +30,19 @@ def now(using: str) -> datetime:
     return (read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)) + _shift
 
 
+class _Now(Now):
+    """MySQL's CURRENT_TIMESTAMP is in the session's time zone, and Django stores UTC."""
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra_context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra_context)
+
+
 def in_insert(after: timedelta = timedelta()) -> Expression:
     """The database's time as an expression, for a row that must cost its caller no second round trip."""
     shift = _shift + after
     if not shift:
-        return Now()
-    return CombinedExpression(Now(), Combinable.ADD, Value(shift), output_field=DateTimeField())
+        return _Now()
+    return CombinedExpression(_Now(), Combinable.ADD, Value(shift), output_field=DateTimeField())
 
 
 @contextmanager

@@ -117,8 +117,7 @@ def _lease(using: str, model: _Due, *, limit: int, now: datetime, lease: timedel
     rows = model._base_manager.using(using)
     due = rows.filter(due_at__lte=now).order_by("due_at")
     with transaction.atomic(using=using):
-        locked = due.select_for_update(skip_locked=True) if _skips_locked(using) else due
-        pks = claimed_together(locked.values_list("pk", "starts")[:limit])
+        pks = claimed_together(_locked(due).values_list("pk", "starts")[:limit])
         if pks:
             # The guard repeats the condition: without row locks (SQLite) somebody else may have been faster.
             rows.filter(pk__in=pks, due_at__lte=now).update(
@@ -127,13 +126,14 @@ def _lease(using: str, model: _Due, *, limit: int, now: datetime, lease: timedel
     return rows.filter(pk__in=pks, lease_token=token, stage=Stage.CLAIMED).order_by("pk")
 
 
-def _skips_locked(using: str) -> bool:
-    return connections[using].features.has_select_for_update_skip_locked
+def _locked(rows: QuerySet[Any]) -> QuerySet[Any]:
+    skip = connections[rows.db].features.has_select_for_update_skip_locked
+    return rows.select_for_update(skip_locked=True) if skip else rows
 
 
 def is_deadly(claimed: Claimed | ClaimedReaction) -> bool:
-    """It was started often enough without an end: it probably kills its sender."""
-    return claimed.starts > MAX_STARTS
+    """It was started often enough without an end, this start not counted: it probably kills its sender."""
+    return claimed.starts - 1 > MAX_STARTS
 
 
 def finish(using: str, claims: Sequence[Claimed], stage: Stage = Stage.DONE) -> set[int]:
@@ -222,7 +222,10 @@ def renew(using: str, tokens: Collection[int], *, now: datetime, lease: timedelt
     """Heartbeat: extend the leases of events and reactions that a process still works on."""
     for model in (EventRecord, Reaction) if tokens else ():
         held = model._base_manager.using(using).filter(lease_token__in=list(tokens), stage=Stage.CLAIMED)
-        held.update(due_at=now + lease)
+        with transaction.atomic(using=using):
+            # What is locked is being finished this very moment: to wait for that would be a deadlock.
+            free = list(_locked(held).values_list("pk", flat=True))
+            held.filter(pk__in=free).update(due_at=now + lease)
 
 
 def database() -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from functools import cache, partial
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -85,8 +85,17 @@ def _context(message: Message, recipient: Recipient) -> dict[str, Any]:
     cls: type = type(message)
     fields = {name: getattr(message, name) for name in field_names(cls)}
     # Templates call what is callable, so a property costs nothing where it is not used.
-    computed: dict[str, Callable[[], Any]] = {name: cache(partial(getattr, message, name)) for name in _properties(cls)}
+    computed = {name: _computed(message, name) for name in _properties(cls)}
     return {**computed, **fields, "message": message, "recipient": recipient}
+
+
+def _computed(message: Message, name: str) -> Callable[[], Any]:
+    @cache
+    def compute() -> Any:
+        # No partial() of getattr: it has no signature, for want of which Django hides a property's TypeError.
+        return getattr(message, name)
+
+    return compute
 
 
 @cache
@@ -107,7 +116,7 @@ def _for_reader(recipient: Recipient) -> AbstractContextManager[Any]:
 def _zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):
+    except (ValueError, OSError, LookupError):
         # A profile with a nonsense time zone must not cost anybody their mail.
         return None
 

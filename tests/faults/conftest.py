@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shop.models import Order
 
 # Long enough for a machine that is busy with other things, short enough to wait for.
-LEASE = 2.0
+LEASE = 4.0
 
 Start = Callable[..., Running]
 Orders = Callable[[int], "Sequence[Order]"]
@@ -30,7 +30,7 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
 
 @pytest.fixture
 def start(transactional_db: None, provider: Provider, tmp_path: Path) -> Iterator[Start]:
-    """Start a process; ``lease`` in seconds is that of its claims."""
+    """Start a process; ``lease`` is that of its claims, and ``poll`` how long it sleeps when idle: all in seconds."""
     from django.db import connection
 
     load_django_once(connection.settings_dict["NAME"])
@@ -41,6 +41,7 @@ def start(transactional_db: None, provider: Provider, tmp_path: Path) -> Iterato
         *args: object,
         fault: Fault | None = None,
         lease: float = LEASE,
+        poll: float = 0.1,
         delays: Sequence[float] = (0.1,),
         timeout: float = 20,
         **options: object,
@@ -48,7 +49,7 @@ def start(transactional_db: None, provider: Provider, tmp_path: Path) -> Iterato
         around = Surroundings(
             log=tmp_path / "worker.log",
             smtp={"host": "127.0.0.1", "port": provider.port, "timeout": timeout},
-            options={"LEASE_SECONDS": lease, "POLL_SECONDS": 0.1, "RETRY_DELAYS": delays},
+            options={"LEASE_SECONDS": lease, "POLL_SECONDS": poll, "RETRY_DELAYS": delays},
             fault=fault,
         )
         if target is communique_worker:

@@ -9,10 +9,11 @@ import select
 import signal
 import smtplib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pkgutil import resolve_name
-from threading import Lock
+from threading import Event, Lock, RLock
 from typing import Any, Literal
 
 Pass = Callable[[], None]
@@ -36,6 +37,8 @@ class Fault:
 def install(fault: Fault, tell: Callable[[str], None]) -> None:
     """Let it happen in this process; ``tell`` is called just before."""
     passes, lock = 0, Lock()
+    if fault.do == "stop":
+        standstill = _Standstill()
 
     def passed() -> None:
         nonlocal passes
@@ -44,14 +47,41 @@ def install(fault: Fault, tell: Callable[[str], None]) -> None:
             if fault.nth not in (0, passes):
                 return
         tell(fault.point)
-        if fault.do == "raise":
-            raise HostError(fault.point)
-        os.kill(os.getpid(), signal.SIGKILL if fault.do == "kill" else signal.SIGSTOP)
-
+        match fault.do:
+            case "raise":
+                raise HostError(fault.point)
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "stop":
+                standstill.stop()
     if fault.order:
         _HOST_CODE[fault.point](fault.order, passed)
     else:
         _POINTS[fault.point](passed)
+
+
+class _Standstill:
+    """Stops the process while none of its threads is in a transaction: what is locked then would be so for all."""
+
+    def __init__(self) -> None:
+        self._open = Event()
+        self._open.set()
+        self._steps = [RLock() for _ in range(3)]
+        for name, step in zip(("_send", "_take_in", "_beat"), self._steps, strict=True):
+            _replace(f"communique.engines.worker.Worker.{name}", partial(self._pass, step))
+
+    def _pass(self, step: AbstractContextManager[Any], original: Callable[..., Any], *args: Any) -> Any:
+        self._open.wait()
+        with step:
+            return original(*args)
+
+    def stop(self) -> None:
+        self._open.clear()
+        with ExitStack() as stack:
+            for step in self._steps:
+                stack.enter_context(step)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        self._open.set()
 
 
 def _before(function: str, when: When = lambda *args, **kwargs: True) -> Callable[[Pass], None]:

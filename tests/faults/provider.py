@@ -32,6 +32,8 @@ class Script:
 
     # Between keeping a mail and answering that it is kept.
     seconds: float = 0
+    # While this is set, mails are kept and not answered.
+    silent: bool = False
     # So many are answered with 451 when their recipient is named.
     refused: int = 0
     # So many lose their connection after the first line of their content.
@@ -101,6 +103,8 @@ class Server:
         if script.kill:
             os.kill(script.kill, signal.SIGKILL)
         await asyncio.sleep(FOR_EVER if self._is_due("unanswered") else script.seconds)
+        while self._read().silent:
+            await asyncio.sleep(0.02)
         return b"250 kept\r\n"
 
     def _keep(self, mail: bytes, recipient: str) -> None:

@@ -4,64 +4,79 @@ import random
 import sys
 import time
 from collections import Counter
-
-import pytest
+from collections.abc import Iterator
 
 from .conftest import Orders, Start
-from .outbox import drained, pay, ship, unfinished, until
+from .outbox import assert_all_explained, drained, pay, ship, unfinished
 from .provider import Provider, Script
 
 PROCESSES, THREADS, KILLS = 2, 4, 30
 MAILS = 1000
 # Published before the first kill; the others in equal shares before each, so that there is always work.
 AT_ONCE = 400
-HELD_SHARE = 0.3
-# A kill comes within so many seconds after the last one.
-LONGEST_LIFE = 0.8
+# The share that must not be doubled.
+HELD = 0.3
+LEASE = 2.0
+# Workers live so many seconds at most.
+LONGEST_LIFE = 1.0
+# Kills this dense may meet the same row three times while it is alone in a sender's hands: then it is taken for the
+# cause, which is not silent. It takes luck, and much more of it to happen more often.
+MISJUDGED = 3
 
 
 def test_thirty_kills_lose_no_mail_and_double_no_more_than_was_open(
     start: Start, orders: Orders, provider: Provider
 ) -> None:
-    seed = random.randrange(10**6)
-    sys.stdout.write(f"seed {seed}\n")
-    chance = random.Random(seed)
-    placed = list(orders(MAILS))
-    chance.shuffle(placed)
-    held = {order.customer.email for order in placed if chance.random() < HELD_SHARE}
+    from communique.models import EventRecord
+
+    chance = random.Random(seed := random.randrange(10**6))
+    placed = orders(MAILS)
+    held = {order.customer.email for order in placed if chance.random() < HELD}
     provider.follow(Script(seconds=0.03))
 
-    def publish(many: int) -> None:
-        some, placed[:] = placed[:many], placed[many:]
-        pay(order for order in some if order.customer.email in held)
-        ship(order for order in some if order.customer.email not in held)
+    def publish(numbers: slice) -> None:
+        pay(order for order in placed[numbers] if order.customer.email in held)
+        ship(order for order in placed[numbers] if order.customer.email not in held)
 
-    publish(AT_ONCE)
-    workers = start(processes=PROCESSES, threads=THREADS)
-    for left in range(KILLS, 0, -1):
-        publish(len(placed) // left)
+    publish(slice(AT_ONCE))
+    began = time.monotonic()
+    workers = start(processes=PROCESSES, threads=THREADS, lease=LEASE)
+    for numbers in shares(AT_ONCE, MAILS, KILLS):
+        publish(numbers)
         time.sleep(chance.uniform(0, LONGEST_LIFE))
         assert unfinished()
         workers.kill()
-        workers = start(processes=PROCESSES, threads=THREADS)
+        workers = start(processes=PROCESSES, threads=THREADS, lease=LEASE)
     drained()
 
     sent = Counter(entry.to for entry in provider.ledger())
-    states = states_by_address()
-    doubled = sum(sent.values()) - len(sent)
-    sys.stdout.write(f"{doubled} duplicates\n")
-    assert len(states) == MAILS
-    never = [address for address in states if not sent[address]]
-    sys.stdout.write(f"never {[(states[a], a in held) for a in never]}\n")
-    assert [a for a in never if states[a] != "unknown"] == []
-    assert doubled <= PROCESSES * THREADS * KILLS
-    assert [a for a in held if sent[a] > 1] == []
+    doubled = {address: times for address, times in sent.items() if times > 1}
+    states = states_of_all()
+    # Of a quarantined event there is no delivery.
+    quarantined = EventRecord.objects.filter(stage="quarantined").count()
+    missing = [order.customer.email for order in placed if not sent[order.customer.email]]
+    unsent = Counter(states.get(address, "quarantined") for address in missing)
+    sys.stdout.write(
+        f"seed {seed}: {len(sent)} of {MAILS} in the ledger after {time.monotonic() - began:.0f} s, "
+        f"{len(doubled)} doubled, not sent: {dict(unsent)}\n"
+    )
+    assert MAILS - len(states) == quarantined
+    assert unsent.pop("quarantined", 0) <= MISJUDGED
+    assert set(unsent) <= {"unknown"}
+    assert {address for address, state in states.items() if state == "unknown"} <= held
+    assert not held & doubled.keys()
+    assert sum(doubled.values()) - len(doubled) <= PROCESSES * THREADS * KILLS
+    assert_all_explained(provider)
 
 
-def states_by_address() -> dict[str, str]:
+def shares(first: int, end: int, parts: int) -> Iterator[slice]:
+    """The numbers from first to end in so many slices."""
+    bounds = [first + (end - first) * part // parts for part in range(parts + 1)]
+    return map(slice, bounds, bounds[1:])
+
+
+def states_of_all() -> dict[str, str]:
+    """What became of each mail, by its recipient."""
     from communique.models import Delivery
 
-    found = dict(Delivery.objects.values_list("address", "state"))
-    import collections
-    sys.stdout.write(f"{collections.Counter(found.values())}\n")
-    return found
+    return dict(Delivery.objects.values_list("address", "state"))

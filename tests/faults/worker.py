@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -74,6 +75,17 @@ class Running:
         """Send a signal to the process that was started."""
         os.kill(self.pid, number)
 
+    def go_on(self) -> int:
+        """Let a stopped process go on to its end; return its exit code."""
+        give_up = time.monotonic() + PATIENCE
+        while self.process.exitcode is None:
+            assert time.monotonic() < give_up, "it did not end"
+            # Again and again: it may have said that it stops, and not have stopped yet.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGCONT)
+            self.process.join(0.05)
+        return self.process.exitcode
+
     def kill(self) -> None:
         """Kill -9 the process and all that it started."""
         with suppress(ProcessLookupError):
@@ -88,6 +100,8 @@ class Running:
 
 
 def _begin(target: Callable[..., None], around: Surroundings, telling: Connection, *args: object) -> None:
+    import tests.faults.warm  # noqa: F401 # done already, unless it failed
+
     os.setsid()
     log = os.open(around.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(log, 1)

@@ -15,14 +15,14 @@ from ..reporting import story, words
 from ..states import Verdict
 from .contents import ContentPages
 from .filters import ChannelFilter, MessageFilter
-from .readonly import ReadOnlyAdmin, as_uid, word
+from .readonly import ReadOnlyAdmin, as_uid, cell
 
 
 @admin.register(Communication)
 class CommunicationAdmin(ContentPages, ReadOnlyAdmin):
     """Who was told what. The page of a communication is its story."""
 
-    list_display = ("message_key", "verdict_word", "to", "channels", "tries", "created", "latency", "why")
+    list_display = ("message_key", "verdict_and_reason", "recipient_and_channels", "created_and_effort")
     list_filter = ("verdict", MessageFilter, ChannelFilter, "created_at")
     list_select_related = ("event",)
     search_fields = ("uid",)  # for the search box to appear; get_search_results() says what is looked for
@@ -64,41 +64,40 @@ class CommunicationAdmin(ContentPages, ReadOnlyAdmin):
 
     @admin.display(description=_("message"))
     def message_key(self, row: Communication) -> str:
-        return row.message
+        return cell("key", parts=row.message.split("."))  # a narrow column breaks it at its dot
 
     @admin.display(description=_("verdict"))
-    def verdict_word(self, row: Communication) -> str:
-        return word(words.label(Verdict, row.verdict), words.tone(row.verdict))
+    def verdict_and_reason(self, row: Communication) -> str:
+        return cell(
+            "verdict", text=words.label(Verdict, row.verdict), tone=words.tone(row.verdict), reason=_reason(row)
+        )
 
     @admin.display(description=_("recipient"))
-    def to(self, row: Communication) -> str:
-        addresses = dict.fromkeys(delivery.address for delivery in row.deliveries.all())
-        return ", ".join(addresses) or row.recipient.get("email") or row.recipient.get("phone") or row.recipient_key
-
-    @admin.display(description=_("channels"))
-    def channels(self, row: Communication) -> str:
-        used = dict.fromkeys(delivery.channel for delivery in row.deliveries.all())
-        skipped = (_("%(channel)s (skipped)") % {"channel": one["channel"]} for one in row.plan.get("skipped", ()))
-        return ", ".join([*used, *skipped])
-
-    @admin.display(description=_("tries"))
-    def tries(self, row: Communication) -> int:
-        return sum(delivery.tries for delivery in row.deliveries.all())
+    def recipient_and_channels(self, row: Communication) -> str:
+        return cell("recipient", recipient=_recipient(row), channels=_channels(row))
 
     @admin.display(description=_("created"))
-    def created(self, row: Communication) -> Any:
-        return row.created_at
+    def created_and_effort(self, row: Communication) -> str:
+        tries = sum(delivery.tries for delivery in row.deliveries.all())
+        took = words.lasted(row.concluded_at - row.event.occurred_at) if row.concluded_at else ""
+        return cell("created", created=words.stamp(row.created_at), tries=tries, took=took)
 
-    @admin.display(description=_("took"))
-    def latency(self, row: Communication) -> str | None:
-        """From the event to the verdict."""
-        return words.lasted(row.concluded_at - row.event.occurred_at) if row.concluded_at else None
 
-    @admin.display(description=_("reason"))
-    def why(self, row: Communication) -> str:
-        if row.verdict != Verdict.PENDING:
-            return words.why(row.reason)
-        return " ".join(words.why(one.reason) for one in row.deliveries.all() if one.reason)
+def _reason(row: Communication) -> str:
+    if row.verdict != Verdict.PENDING:
+        return words.why(row.reason)
+    return " ".join(dict.fromkeys(words.why(one.reason) for one in row.deliveries.all() if one.reason))
+
+
+def _recipient(row: Communication) -> str:
+    addresses = dict.fromkeys(delivery.address for delivery in row.deliveries.all())
+    return ", ".join(addresses) or row.recipient.get("email") or row.recipient.get("phone") or row.recipient_key
+
+
+def _channels(row: Communication) -> str:
+    used = dict.fromkeys(delivery.channel for delivery in row.deliveries.all())
+    skipped = (_("%(channel)s (skipped)") % {"channel": one["channel"]} for one in row.plan.get("skipped", ()))
+    return ", ".join([*used, *skipped])
 
 
 def _matching(rows: QuerySet[Any], term: str) -> Q:

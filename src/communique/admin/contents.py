@@ -38,6 +38,10 @@ class ContentPages(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for t
             "opts": self.opts,
             "original": row.communication,
             "media": self.media,
+            # What the page of a row has in any theme, whose template this one extends.
+            "add": False,
+            "change": True,
+            "is_popup": False,
             "has_view_permission": True,
             "row": row,
             "content": content.thaw(bytes(row.body)),

@@ -59,12 +59,12 @@ class EventAdmin(ReadOnlyAdmin):
         return word(words.label(Stage, row.stage), words.tone(row.stage))
 
     @admin.display(description=_("occurred"))
-    def occurred(self, row: EventRecord) -> Any:
-        return row.occurred_at
+    def occurred(self, row: EventRecord) -> str:
+        return words.stamp(row.occurred_at)
 
     @admin.display(description=_("due"))
-    def due(self, row: EventRecord) -> Any:
-        return row.due_at
+    def due(self, row: EventRecord) -> str | None:
+        return words.stamp(row.due_at) if row.due_at else None
 
 
 def _payload(event: EventRecord, may_read: bool) -> Iterator[dict[str, str]]:

@@ -79,9 +79,14 @@ def may_read(request: HttpRequest) -> bool:
     return bool(request.user.has_perm(MAY_READ))
 
 
+def cell(template: str, **context: Any) -> str:
+    """What one of ``templates/communique/admin`` makes of a few values."""
+    return render_to_string(f"communique/admin/{template}.html", context)
+
+
 def word(text: str, tone: str) -> str:
     """A word with the colour of its tone."""
-    return render_to_string("communique/admin/word.html", {"text": text, "tone": tone})
+    return cell("word", text=text, tone=tone)
 
 
 def as_uid(term: str) -> UUID | None:

@@ -1,19 +1,25 @@
 """Email through the project's own mailer: whatever Django is set up to send with, over a connection that is kept."""
 
+import re
 import smtplib
 from contextlib import suppress
-from email.utils import formataddr
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.policy import SMTP, EmailPolicy
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
 from django.conf import settings
 from django.core import mail
+from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
+from django.utils.encoding import punycode
 
 from .. import clock
 from ..content import Outgoing
 from ..exceptions import where
-from ..outcomes import Accepted, Outcome, Refused, Retry, Unknown
+from ..outcomes import Accepted, Misconfigured, Outcome, Refused, Retry, Unknown
 from .base import Backend
 
 
@@ -24,8 +30,9 @@ class DjangoMailBackend(Backend):
     reply, where the project's mail settings have none (Django's default is to wait for ever); ``idle``, seconds
     after which a connection that was not used is opened anew, because servers drop idle ones.
 
-    Errors: a reply of class 4 is ``Retry``, one of class 5 ``Refused`` (RFC 5321 section 4.2.1); no connection is
-    ``Retry``; a connection that broke while the mail was handed over is ``Unknown``.
+    Errors: a reply of class 4 is ``Retry``, one of class 5 ``Refused`` (RFC 5321 section 4.2.1); no connection, or none
+    that gets beyond the greetings, is ``Retry``; credentials that were rejected are ``Misconfigured``, as is a mailer
+    that does not exist; a connection that broke while the mail was handed over is ``Unknown``.
     """
 
     def __init__(self, *, mailer: str = "default", timeout: float = 30.0, idle: float = 10.0) -> None:
@@ -39,16 +46,21 @@ class DjangoMailBackend(Backend):
         try:
             connection = self._open()
         except (OSError, smtplib.SMTPException) as error:
-            return self._dropped(Retry(_code(error), detail=where(error), scope="backend"))
+            return self._dropped(_unconnected(error))
+        except ImproperlyConfigured as error:
+            return self._dropped(Misconfigured(detail=where(error), scope="backend"))
         try:
-            connection.send_messages([_mail(outgoing)])
+            count = connection.send_messages([_mail(outgoing)])
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException) as error:
             return self._dropped(_answered(error))
         except (smtplib.SMTPException, OSError) as error:
             return self._dropped(Unknown(detail=where(error)))
-        except ValueError as error:
+        except (ValueError, MessageError) as error:
             # Django refuses to build a header or an address, before anything goes on the wire.
             return self._dropped(Refused(detail=where(error)))
+        if count == 0:
+            # A mailer told to fail silently.
+            return self._dropped(Unknown(detail="the mailer says that it sent nothing"))
         self._used_at = clock.monotonic()
         return Accepted("250")
 
@@ -60,16 +72,22 @@ class DjangoMailBackend(Backend):
                 connection.close()
 
     def _open(self) -> BaseEmailBackend:
-        if self._connection is not None and clock.monotonic() - self._used_at > self.idle:
+        if self._connection is not None and (self._is_stale() or _hung_up(self._connection)):
             self.close()
         if self._connection is None:
-            connection = _mailer(self.mailer)
+            # Kept before it is open: one that was opened halfway is closed like any other.
+            connection = self._connection = _mailer(self.mailer)
             if getattr(connection, "timeout", 0) is None:
                 connection.timeout = self.timeout  # type: ignore[attr-defined] # the SMTP backend has one
             connection.open()
-            self._connection = connection
+            if smtp := _smtp(connection):
+                # Otherwise part of the first mail, whose trouble it is not.
+                smtp.ehlo_or_helo_if_needed()
             self._used_at = clock.monotonic()
         return self._connection
+
+    def _is_stale(self) -> bool:
+        return clock.monotonic() - self._used_at > self.idle
 
     def _dropped(self, outcome: Outcome) -> Outcome:
         """After any trouble the state of the connection is anybody's guess: the next mail gets a new one."""
@@ -86,29 +104,84 @@ def _mailer(alias: str) -> BaseEmailBackend:
     return mail.get_connection()
 
 
+def _smtp(connection: BaseEmailBackend) -> smtplib.SMTP | None:
+    """The client in Django's SMTP backend; other backends have none, or one of another kind."""
+    client = getattr(connection, "connection", None)
+    return client if isinstance(client, smtplib.SMTP) else None
+
+
+def _hung_up(connection: BaseEmailBackend) -> bool:
+    """The server has spoken without being asked, or ended the connection: found out before a mail is half sent."""
+    smtp = _smtp(connection)
+    if smtp is None or smtp.sock is None:
+        return False
+    with DefaultSelector() as selector:
+        selector.register(smtp.sock, EVENT_READ)
+        return bool(selector.select(timeout=0))
+
+
+class _Mail(EmailMultiAlternatives):
+    def message(self, **kwargs: Any) -> Any:
+        # Django < 6 knows no policy, and leaves long words whole by itself.
+        if kwargs.get("policy") is SMTP:
+            kwargs["policy"] = _POLICY
+        return super().message(**kwargs)
+
+
+class _LongWords(EmailPolicy):
+    """Folds like email.policy.SMTP, which cuts a word that fills a line into encoded words (RFC 2047), a link in a
+    header too: programs do not put it together again. A line may have 998 characters (RFC 5322 section 2.1.1)."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        is_long = value.isascii() and any(len(word) > 60 for word in value.split())
+        return (_LONG_LINES if is_long else SMTP).fold_binary(name, value)
+
+
+_LONG_LINES = SMTP.clone(max_line_length=998)
+_POLICY = _LongWords(linesep=SMTP.linesep)
+
+
 def _mail(outgoing: Outgoing) -> EmailMultiAlternatives:
     content = outgoing.content
     from_email = content.from_email or settings.DEFAULT_FROM_EMAIL
-    message = EmailMultiAlternatives(
+    own = {
+        # From the delivery's uid: every attempt, by whatever provider, is the same mail to its reader.
+        "Message-ID": f"<{outgoing.key}@{_domain(from_email)}>",
+        "Auto-Submitted": "auto-generated",
+    }
+    taken = {name.lower() for name in own}
+    message = _Mail(
         content.subject,
         content.text,
         from_email,
-        [formataddr((outgoing.name, outgoing.address)) if outgoing.name else outgoing.address],
+        [_mailbox(outgoing.name, outgoing.address)],
         reply_to=list(content.reply_to) or None,
-        headers={
-            **content.headers,
-            # From the delivery's uid: every attempt, by whatever provider, is the same mail to its reader.
-            "Message-ID": f"<{outgoing.key}@{_domain(from_email)}>",
-            "Auto-Submitted": "auto-generated",
-        },
+        headers={name: value for name, value in content.headers.items() if name.lower() not in taken} | own,
     )
     if content.html:
         message.attach_alternative(content.html, "text/html")
     return message
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def _mailbox(name: str, address: str) -> str:
+    # A line break in somebody's name must not cost them their mail.
+    one_line = " ".join(_CONTROL.sub(" ", name).split())
+    # Not formataddr(): of what it encodes, Python's email policies make two addresses where the name has a comma.
+    return str(Address(one_line, addr_spec=address)) if one_line else address
+
+
 def _domain(from_email: str) -> str:
-    return from_email.rpartition("@")[2].rstrip("> ") or "localhost"
+    return punycode(from_email.rpartition("@")[2].rstrip("> ")) or "localhost"
+
+
+def _unconnected(error: OSError | smtplib.SMTPException) -> Outcome:
+    code = _full_code(*_reply(error)) if isinstance(error, smtplib.SMTPResponseException) else ""
+    if isinstance(error, smtplib.SMTPAuthenticationError) and error.smtp_code >= 500:
+        return Misconfigured(code, detail=where(error), scope="account")
+    return Retry(code, detail=where(error), scope="backend")
 
 
 def _answered(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPResponseException) -> Outcome:
@@ -134,7 +207,3 @@ def _full_code(code: int, text: bytes) -> str:
     first = text.split(maxsplit=1)[0].decode("ascii", "replace") if text.strip() else ""
     enhanced = first if first[:2] in ("4.", "5.") and first.replace(".", "").isdigit() else ""
     return f"{code} {enhanced}".strip()
-
-
-def _code(error: Exception) -> str:
-    return str(error.smtp_code) if isinstance(error, smtplib.SMTPResponseException) else ""

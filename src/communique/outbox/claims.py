@@ -122,8 +122,12 @@ def renew(using: str, held: Mapping[int, Collection[int]], *, now: datetime, lea
     """Heartbeat: extend the leases (token: delivery keys) that a process still holds in its hands."""
     renewed = 0
     for token, pks in held.items():
-        mine = Delivery.objects.using(using).filter(pk__in=list(pks), lease_token=token)
-        renewed += mine.filter(state__in=(State.CLAIMED, State.SENDING)).update(due_at=now + lease)
+        mine = Delivery.objects.using(using).filter(lease_token=token, state__in=(State.CLAIMED, State.SENDING))
+        with transaction.atomic(using=using):
+            # What is locked is being moved by its sender this very moment: to wait for that with others locked here
+            # would be a deadlock.
+            free = list(_locked(mine.filter(pk__in=list(pks))).values_list("pk", flat=True))
+            renewed += mine.filter(pk__in=free).update(due_at=now + lease)
     return renewed
 
 

@@ -50,11 +50,11 @@ def cancel(using: str, communications: Iterable[int], *, now: datetime, actor: s
     """
     pks = list(communications)
     with transaction.atomic(using=using):
-        pending = Communication.objects.using(using).filter(pk__in=pks, verdict=Verdict.PENDING)
-        cancelled = pending.update(verdict=Verdict.CANCELLED, reason=Reason.CANCELLED, concluded_at=now)
+        # Deliveries before communications, as settling locks them: the other way round the two could deadlock.
         for before in (State.QUEUED, State.CLAIMED):
             claims = read(using, Delivery.objects.using(using).filter(communication__in=pks, state=before))
             moved = move(using, claims, before, State.CANCELLED, reason=Reason.CANCELLED, due_at=None)
             mine = (claim for claim in claims if claim.pk in moved)
             record(using, (step(one, before, State.CANCELLED, Reason.CANCELLED, now, actor=actor) for one in mine))
-    return cancelled
+        pending = Communication.objects.using(using).filter(pk__in=pks, verdict=Verdict.PENDING)
+        return pending.update(verdict=Verdict.CANCELLED, reason=Reason.CANCELLED, concluded_at=now)

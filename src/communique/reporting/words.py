@@ -146,8 +146,12 @@ def _two(*parts: tuple[int, str]) -> str:
     return " ".join(unit % {"count": count} for count, unit in parts if count)
 
 
+def stamp(at: datetime) -> str:
+    """A day and a time ("2026-11-18 10:31"), in the order that nobody can misread."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M}"
+
+
 def clock_time(at: datetime, now: datetime) -> str:
-    """A time of today ("10:31"), or one with its day, in the order that nobody can misread."""
+    """A time of today ("10:31"), or one with its day."""
     local = timezone.localtime(at)
-    today = local.date() == timezone.localtime(now).date()
-    return f"{local:%H:%M}" if today else f"{local:%Y-%m-%d %H:%M}"
+    return f"{local:%H:%M}" if local.date() == timezone.localtime(now).date() else stamp(at)

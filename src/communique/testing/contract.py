@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -34,7 +34,9 @@ class BackendContract:
 
     def outgoing(self) -> Outgoing:
         """Something that your backend can send."""
-        content = Email(subject="Grüße ✓", text="Hello\n.\nbye\n", html="<p>Hello</p>")
+        content = Email(
+            subject="Grüße ✓", text="Your code is 4711.\n.\nbye\n", html="<p>4711</p>", headers={"X-Campaign": "spring"}
+        )
         return Outgoing(
             key=str(uuid7()), channel="email", address="ada@shop.example", name="Ada, née Byron", content=content
         )
@@ -65,10 +67,10 @@ class BackendContract:
 
     def test_leaves_what_it_was_given_unchanged(self) -> None:
         backend, outgoing = self.backend(), self.outgoing()
-        before = deepcopy(outgoing)
+        before = repr(outgoing)
         backend.send(outgoing)
         backend.close()
-        assert outgoing == before
+        assert repr(outgoing) == before
 
     def test_can_be_closed_twice_and_used_again(self) -> None:
         backend = self.backend()
@@ -84,23 +86,32 @@ class BackendContract:
         backend = self.unreachable()
         if backend is None:
             pytest.skip("this backend speaks to nobody")
-        outcome = backend.send(self.outgoing())
+        try:
+            outcome = backend.send(self.outgoing())
+        except Exception as error:
+            raise AssertionError("expected trouble is returned, not raised") from error
         backend.close()
-        assert isinstance(outcome, Outcome), "expected trouble is returned, not raised"
+        assert isinstance(outcome, Outcome), f"expected an outcome, got {outcome!r}"
         assert outcome.kind == "retry", f"nothing was sent, so it can be tried again; got {outcome}"
 
     def test_keeps_addresses_and_content_out_of_its_outcomes(self) -> None:
         outgoing = self.outgoing()
         for backend in filter(None, (self.backend(), self.unreachable())):
-            said = repr(backend.send(outgoing))
+            # Not repr(): in it a line break looks different.
+            said = "\n".join(map(str, astuple(backend.send(outgoing))))
             backend.close()
             assert outgoing.address not in said
-            assert outgoing.content.text.strip() not in said
+            assert outgoing.content.subject not in said
+            assert max(outgoing.content.text.splitlines(), key=len) not in said
 
 
 @contextmanager
 def _refused(why: str) -> Iterator[None]:
+    touched = False
+
     def refuse(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+        nonlocal touched
+        touched = True
         raise AssertionError(why)
 
     wrappers = [connection.execute_wrapper(refuse) for connection in connections.all(initialized_only=True)]
@@ -111,3 +122,5 @@ def _refused(why: str) -> Iterator[None]:
     finally:
         for wrapper in wrappers:
             wrapper.__exit__(None, None, None)
+    # Once more: a backend that catches everything caught the first one too.
+    assert not touched, why

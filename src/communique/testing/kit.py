@@ -1,7 +1,7 @@
 """Run what is due and look at what was sent, without a worker and without a provider."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Self
 
@@ -10,9 +10,10 @@ from django.test import override_settings
 from .. import clock, conf, wakeups
 from ..backends import memory
 from ..content import Outgoing
+from ..exceptions import InvalidAddress
 from ..messages import Message
 from ..outcomes import Outcome
-from ..recipients import Recipient
+from ..recipients import Recipient, normalise_email
 
 
 class Kit:
@@ -84,7 +85,7 @@ class Kit:
         """
         found = self._like(message, to, channel, contains)
         if not found or (times is not None and len(found) != times):
-            wanted = self._described(message, channel, contains)
+            wanted = self._described(message, to, channel, contains)
             expected = "something" if times is None else f"exactly {times}"
             raise AssertionError(f"expected {expected} {wanted}, found {len(found)}; sent: {self._summary()}")
         return found[-1]
@@ -99,7 +100,7 @@ class Kit:
     ) -> None:
         """Assert that nothing like this was given to a backend."""
         if found := self._like(message, to, channel, contains):
-            wanted = self._described(message, channel, contains)
+            wanted = self._described(message, to, channel, contains)
             raise AssertionError(f"expected nothing {wanted}, found {len(found)}; sent: {self._summary()}")
 
     def _like(
@@ -115,11 +116,12 @@ class Kit:
             and (contains is None or contains in _text(one))
         ]
 
-    def _described(self, message: type[Message] | None, channel: str | None, contains: str | None) -> str:
+    def _described(self, message: type[Message] | None, to: Any, channel: str | None, contains: str | None) -> str:
         parts = [
             "like",
             message.__qualname__ if message else "any message",
             f"by {channel}" if channel else "",
+            f"to {' or '.join(sorted(_addresses(to))) or 'nobody'}" if to is not None else "",
             f"containing {contains!r}" if contains else "",
         ]
         return " ".join(filter(None, parts))
@@ -130,7 +132,10 @@ class Kit:
 
 def _addresses(to: Any) -> set[str]:
     recipient = Recipient.of(to)
-    return {address for address in (recipient.email, recipient.phone) if address}
+    with suppress(InvalidAddress):
+        # As planning writes it.
+        return {normalise_email(recipient.email), recipient.phone} - {""}
+    return {recipient.phone} - {""}
 
 
 def _text(outgoing: Outgoing) -> str:
