@@ -188,7 +188,12 @@ class TestFinding:
     def test_an_event_is_found_by_uid_and_dedupe_key(self, communique, order, operator):
         publish(OrderPlaced(order=order, total=order.total), dedupe="order-1")
         event = EventRecord.objects.get()
-        for term, expected in [("order-1", [event]), (str(event.uid), [event]), ("order", [])]:
+        for term, expected in [
+            ("order-1", [event]),
+            (event.dedupe_key, [event]),
+            (str(event.uid), [event]),
+            ("order", []),
+        ]:
             assert list(operator.get(EVENTS, {"q": term}).context["cl"].result_list) == expected
 
 

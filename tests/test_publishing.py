@@ -14,8 +14,8 @@ from django.utils import timezone
 from communique import Handle, InvalidAddress, Recipient, apublish, events, publish, subscribe
 from communique.exceptions import UnsavedInstance
 from communique.models import Communication, Delivery, EventRecord
-from shop.communications import NewSignIn, OrderReceipt, PasswordReset
-from shop.events import OrderPlaced
+from shop.communications import NewSignIn, OrderReceipt, PasswordReset, PaymentReceived
+from shop.events import OrderPaid, OrderPlaced
 from shop.models import Order
 
 
@@ -50,6 +50,14 @@ def test_the_same_dedupe_key_is_published_once(communique, order):
     communique.run()
     assert first == second
     communique.assert_sent(OrderReceipt, times=1)
+
+
+def test_another_event_may_use_the_same_dedupe_key(communique, order):
+    publish(OrderPlaced(order=order, total=order.total), dedupe=order.number)
+    publish(OrderPaid(order=order), dedupe=order.number)
+    communique.run()
+    communique.assert_sent(OrderReceipt)
+    communique.assert_sent(PaymentReceived)
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201])
@@ -140,6 +148,21 @@ class TestHandle:
         assert Communication.objects.get().verdict == "cancelled"
         assert Delivery.objects.get().state == "cancelled"
 
+    @pytest.mark.django_db(transaction=True)
+    def test_recipients_that_could_not_be_found_yet_are_waited_for_and_can_be_cancelled(
+        self, communique, order, monkeypatch
+    ):
+        monkeypatch.setattr(OrderReceipt, "recipients", lambda self: 1 / 0)
+        handle = publish(OrderPlaced(order=order, total=order.total))
+        communique.run()
+        with pytest.raises(TimeoutError):
+            handle.wait(timeout=0.1)
+        assert handle.cancel() is True
+        monkeypatch.undo()
+        communique.travel(hours=1)
+        communique.run()
+        communique.assert_not_sent()
+
     def test_what_was_sent_cannot_be_cancelled(self, communique, order):
         handle = publish(OrderPlaced(order=order, total=order.total))
         communique.run()
@@ -164,6 +187,14 @@ class TestInlineSubscribers:
                 publish(OrderPlaced(order=order, total=order.total))
                 assert heard == []
             assert heard == [order]
+
+    def test_they_do_not_hear_twice_of_what_was_published_before(self, order):
+        heard = []
+        with events.isolated():
+            subscribe(OrderPlaced, key="tests.hears", inline=True)(heard.append)
+            for _ in range(2):
+                publish(OrderPlaced(order=order, total=order.total), dedupe=order.number)
+        assert len(heard) == 1
 
     def test_they_do_not_run_after_a_rollback(self, order):
         heard = []

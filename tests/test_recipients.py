@@ -272,5 +272,10 @@ class TestStoring:
         assert found.user == customer
 
     @once
+    def test_what_a_later_release_stored_besides_is_ignored(self):
+        dump = {"email": "ada@shop.example", "fax": "+44 1"}
+        assert load_many([dump], using="default") == [Recipient(email="ada@shop.example")]
+
+    @once
     def test_nobody_is_read_back_as_nobody(self):
         assert load_many([], using="default") == []

@@ -162,8 +162,8 @@ def test_a_mail_that_kills_its_senders_is_told_as_quarantined(communique, order)
         recover_lost("default")
     assert said()[2] == "The sender that had claimed it disappeared before it tried. It was queued again."
     assert said()[-3:] == [
-        "Three senders died while they prepared it. It was quarantined.",
-        "Verdict: unreachable. Three senders died while they prepared it.",
+        f"{Reason.KILLED_SENDERS.label} It was quarantined.",
+        f"Verdict: unreachable. {Reason.KILLED_SENDERS.label}",
         "It is quarantined: nothing will be tried again before somebody has found out what it does.",
     ]
 

@@ -40,20 +40,20 @@ def until(condition, seconds=15.0):
 def test_once_does_all_that_is_due_and_ends(communique, order):
     for _ in range(20):
         publish(OrderPlaced(order=order, total=order.total))
-    Worker(using="default", threads=4, once=True).run()
+    Worker(using="default", threads=4).run_once()
     communique.assert_sent(OrderReceipt, times=20)
     assert Reaction.objects.filter(subscriber="shop.update_stats", stage="done").count() == 20
     assert set(Delivery.objects.values_list("state", flat=True)) == {"sent"}
 
 
 def test_once_with_nothing_due_ends_at_once(communique):
-    Worker(using="default", threads=1, once=True).run()
+    Worker(using="default", threads=1).run_once()
     communique.assert_not_sent()
 
 
 def test_only_the_asked_channels_are_sent(communique, order):
     publish(OrderPlaced(order=order, total=order.total))
-    Worker(using="default", threads=1, channels=["sms"], once=True).run()
+    Worker(using="default", threads=1, channels=["sms"]).run_once()
     communique.assert_not_sent()
     assert Delivery.objects.get().state == "queued"
 

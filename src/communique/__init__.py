@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .events import Event, apublish, from_signal, publish, subscribe
-from .exceptions import InvalidAddress
+from .exceptions import CommuniqueError, InvalidAddress, NotReady, UnsavedInstance
 from .messages import Message
 from .outcomes import (
     Accepted,
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Accepted",
+    "CommuniqueError",
     "Defunct",
     "Event",
     "Handle",
     "InvalidAddress",
     "Message",
     "Misconfigured",
+    "NotReady",
     "OptedOut",
     "Outcome",
     "Recipient",
@@ -38,6 +40,7 @@ __all__ = [
     "Suspect",
     "Throttled",
     "Unknown",
+    "UnsavedInstance",
     "apublish",
     "from_signal",
     "publish",

@@ -27,6 +27,8 @@ DEFAULT_BACKENDS: Mapping[str, Mapping[str, Any]] = {
 # Longest time a delivery without `expires` is retried.
 HORIZON: Mapping[str, timedelta] = {"email": timedelta(hours=72)}
 OTHER_HORIZON = timedelta(hours=24)
+# Longest time a handler, or a message whose recipients cannot be found, is tried again.
+HANDLER_HORIZON = timedelta(hours=72)
 
 
 def given() -> Mapping[str, Any]:

@@ -68,14 +68,16 @@ def record(
     dedupe: str | None = None,
 ) -> UUID:
     """Write one event, and nothing else; return its uid, or that of the earlier one with this dedupe key."""
-    row = EventRecord(uid=uid, key=key, payload=payload, occurred_at=occurred_at, due_at=due_at, dedupe_key=dedupe)
+    # Per event class: another event may use the same text for something else.
+    dedupe_key = None if dedupe is None else f"{key}:{dedupe}"
+    row = EventRecord(uid=uid, key=key, payload=payload, occurred_at=occurred_at, due_at=due_at, dedupe_key=dedupe_key)
     events = EventRecord.objects.using(using)
     if dedupe is None:
         row.save(using=using, force_insert=True)
         return uid
     # A conflict must not break the caller's transaction, so the database is told to skip instead of to fail.
     events.bulk_create([row], ignore_conflicts=True)
-    return events.values_list("uid", flat=True).get(dedupe_key=dedupe)
+    return events.values_list("uid", flat=True).get(dedupe_key=dedupe_key)
 
 
 def claim(using: str, *, limit: int, now: datetime, lease: timedelta) -> list[Claimed]:
@@ -158,6 +160,12 @@ def retry_reaction(using: str, claimed: ClaimedReaction, *, due_at: datetime, re
     )
 
 
+def release_reaction(using: str, claimed: ClaimedReaction, *, due_at: datetime, reason: Reason) -> None:
+    """Leave a reaction for a sender that knows its subscriber; the try does not count."""
+    mine = Reaction.objects.using(using).filter(pk=claimed.pk, lease_token=claimed.token, stage=Stage.CLAIMED)
+    mine.update(stage=Stage.WAITING, due_at=due_at, reason=reason, starts=F("starts") - 1)
+
+
 def _finish(
     using: str, model: _Due, claims: Sequence[Claimed] | Sequence[ClaimedReaction], *, stage: Stage, **values: Any
 ) -> set[int]:
@@ -200,9 +208,25 @@ def add_reactions(using: str, news: Iterable[NewReaction], *, now: datetime) -> 
 
 
 def cancel(using: str, uid: UUID) -> bool:
-    """Cancel an event that nobody has expanded; False if it is too late for that."""
-    waiting = EventRecord.objects.using(using).filter(uid=uid, stage__in=(Stage.WAITING, Stage.CLAIMED))
-    return bool(waiting.update(stage=Stage.CANCELLED, due_at=None))
+    """Cancel what has not been done about an event: expanding it, or what its subscribers still have to do.
+
+    False if there is nothing left of that.
+    """
+    event = EventRecord.objects.using(using).filter(uid=uid, stage__in=_UNFINISHED)
+    reactions = Reaction.objects.using(using).filter(event__uid=uid, stage__in=_UNFINISHED)
+    cancelled = [rows.update(stage=Stage.CANCELLED, due_at=None) for rows in (event, reactions)]
+    return any(cancelled)
+
+
+def is_unfinished(using: str, uid: UUID, subscribers: Collection[str]) -> bool:
+    """The event is still to be expanded, or one of these subscribers has something to do about it."""
+    if EventRecord.objects.using(using).filter(uid=uid, stage__in=_UNFINISHED).exists():
+        return True
+    reactions = Reaction.objects.using(using).filter(event__uid=uid, subscriber__in=list(subscribers))
+    return reactions.filter(stage__in=_UNFINISHED).exists()
+
+
+_UNFINISHED = (Stage.WAITING, Stage.CLAIMED)
 
 
 @contextmanager

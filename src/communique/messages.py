@@ -66,7 +66,7 @@ class Message(Payload):
     ``key``         str, ``"shop.order_receipt"``   its identity in the database; never changed, never inherited
     ``on``          event class or tuple of them    events that cause it; a subclass of such an event does, too
     ``topic``       str, ``"orders"``               what recipients say yes or no to
-    ``mandatory``   bool                            sent whatever the recipient prefers
+    ``mandatory``   bool                            it has to arrive: if it does not, operators are told
     ``route``       str, ``"email"``                the channel
     ``priority``    "urgent", "normal" or "low"     which communications go first
     ``expires``     timedelta from the event        not sent later than this; None: retried as long as is usual

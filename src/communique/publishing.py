@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import connections, transaction
 from django.utils import timezone
 
-from . import clock, eventlog, events, outbox, recipients
+from . import clock, eventlog, events, messages, outbox, recipients
 from .events import Event, MessageRequested
 from .exceptions import where
 from .messages import Message
@@ -62,11 +62,15 @@ class Handle:
         if connections[self.using].in_atomic_block:
             raise RuntimeError("Handle.wait() inside a transaction waits for ever: call it after the commit")
         give_up = clock.monotonic() + timeout
-        while outbox.waiting(self.using, self.uid):
+        while self._is_waiting():
             if clock.monotonic() >= give_up:
                 raise TimeoutError(f"no verdict for {self.uid} within {timeout} s: is a communique_worker running?")
             time.sleep(0.05)
         return list(self.communications())
+
+    def _is_waiting(self) -> bool:
+        unfinished = eventlog.is_unfinished(self.using, self.uid, messages.known())
+        return unfinished or outbox.is_pending(self.using, self.uid)
 
 
 # Set by AppConfig.ready to the engine's wake-up; a lost one costs a poll interval, never a message.
@@ -81,9 +85,11 @@ def install_wake(wake: Callable[[str], None]) -> None:
 def publish(event: Event, *, dedupe: str | None = None, using: str | None = None) -> Handle:
     """Write an event; see ``communique.publish``."""
     using = using or eventlog.database()
-    handle = _record(using, event.key, event.dump(), dedupe=dedupe)
+    uid = uuid7()
+    handle = _record(using, uid, event.key, event.dump(), dedupe=dedupe)
     inline = [one for one in events.subscriptions_to(type(event)) if one.inline]
-    if inline:
+    # An event that was published before has been heard before.
+    if inline and handle.uid == uid:
         transaction.on_commit(partial(_run_inline, inline, event), using=using, robust=True)
     return handle
 
@@ -103,7 +109,7 @@ def send(
         to=None if to is None else [one.dump() for one in recipients.all_of(to)],
     )
     using = using or eventlog.database()
-    return _record(using, MessageRequested.key, payload.dump(), due_at=_due(delay, at))
+    return _record(using, uuid7(), MessageRequested.key, payload.dump(), due_at=_due(delay, at))
 
 
 def _due(delay: timedelta | None, at: datetime | None) -> Any:
@@ -117,16 +123,16 @@ def _due(delay: timedelta | None, at: datetime | None) -> Any:
 
 
 def _record(
-    using: str, key: str, payload: Mapping[str, Any], *, due_at: Any = None, dedupe: str | None = None
+    using: str, uid: UUID, key: str, payload: Mapping[str, Any], *, due_at: Any = None, dedupe: str | None = None
 ) -> Handle:
     if dedupe is not None and not 0 < len(dedupe) <= 200:
         raise ValueError("dedupe= is a key of 1 to 200 characters")
     # What is asked for later happens later: its expiry counts from then.
     at = due_at or clock.in_insert()
-    uid = eventlog.record(using, uid=uuid7(), key=key, payload=payload, occurred_at=at, due_at=at, dedupe=dedupe)
+    recorded = eventlog.record(using, uid=uid, key=key, payload=payload, occurred_at=at, due_at=at, dedupe=dedupe)
     if _wake is not None:
         transaction.on_commit(partial(_wake, using), using=using, robust=True)
-    return Handle(uid, using)
+    return Handle(recorded, using)
 
 
 def _run_inline(inline: list[events.Subscription], event: Event) -> None:

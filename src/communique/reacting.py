@@ -1,7 +1,7 @@
 """From a due reaction to a handler that ran, or to a message that could be expanded after all."""
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -16,19 +16,21 @@ from .states import Stage
 
 logger = logging.getLogger("communique.reacting")
 
-BATCH = 20
+# A sender of the next release knows the handler; a deploy takes minutes.
+_UNTIL_DEPLOYED = timedelta(seconds=30)
 
 
-def react_to_due(using: str, holding: set[int] | None = None) -> int:
-    """Run one batch of due reactions, one after the other; return how many were claimed.
+def react_to_next(using: str, holding: set[int] | None = None) -> bool:
+    """Run the oldest due reaction; False if there is none.
 
-    ``holding`` takes the lease tokens for a heartbeat in another thread to renew.
+    One claim each: a handler may take its time, and neither its neighbours nor a shutdown should wait for it under a
+    lease. ``holding`` takes the lease token for a heartbeat in another thread to renew.
     """
-    claims = eventlog.claim_reactions(using, limit=BATCH, now=clock.now(using), lease=conf.lease())
+    claims = eventlog.claim_reactions(using, limit=1, now=clock.now(using), lease=conf.lease())
     with eventlog.held(claims, holding):
         for claimed in claims:
             _react(using, claimed)
-    return len(claims)
+    return bool(claims)
 
 
 def _react(using: str, claimed: ClaimedReaction) -> None:
@@ -40,6 +42,9 @@ def _react(using: str, claimed: ClaimedReaction) -> None:
     if failed is None:
         return
     now = clock.now(using)
+    if failed.reason is Reason.UNKNOWN_KEY:
+        eventlog.release_reaction(using, claimed, due_at=now + _UNTIL_DEPLOYED, reason=failed.reason)
+        return
     decision = _decide(claimed, failed, now)
     logger.error("%s failed for %s: %s %s", claimed.subscriber, claimed.event.uid, failed.reason, failed.detail)
     if isinstance(decision, GiveUp):
@@ -52,7 +57,7 @@ def _decide(claimed: ClaimedReaction, failed: Failed, now: datetime) -> TryAgain
     if failed.hopeless:
         return GiveUp(failed.reason)
     history = History(tries=claimed.tries + 1, unknowns=0, since=claimed.since)
-    policy = Policy(delays=conf.retry_delays(), horizon=conf.horizon("email"))
+    policy = Policy(delays=conf.retry_delays(), horizon=conf.HANDLER_HORIZON)
     return again(failed.reason, history, policy, now=now, jitter=0.0)
 
 

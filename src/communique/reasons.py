@@ -24,7 +24,7 @@ class Reason(TextChoices):
     CANCELLED = "cancelled", _("It was cancelled.")
     LEASE_LOST = "lease_lost", _("The sender that had claimed it disappeared before it tried.")
     SENDER_LOST = "sender_lost", _("The sender disappeared while an attempt was open.")
-    KILLED_SENDERS = "killed_senders", _("Three senders died while they prepared it.")
+    KILLED_SENDERS = "killed_senders", _("Three senders in a row died while they had nothing but it in hand.")
     RENDERING_FAILED = "rendering_failed", _("The message could not be rendered.")
     SUBJECT_DELETED = "subject_deleted", _("What it was about has been deleted.")
     INVALID_PAYLOAD = "invalid_payload", _("The stored event cannot be read by the code that is running.")

@@ -118,7 +118,8 @@ def _users(pks: Iterable[str], using: str) -> "Mapping[Any, AbstractBaseUser]":
 
 def _load(dump: Mapping[str, Any], users: "Mapping[str, AbstractBaseUser]") -> Recipient | SubjectDeleted:
     if "user" not in dump:
-        return Recipient(**dump)
+        # What a later release stores besides is for that release.
+        return Recipient(**{name: dump[name] for name in _STORED if name in dump})
     if user := users.get(dump["user"]):
         return Recipient.of(user)
     return SubjectDeleted("the user has been deleted")

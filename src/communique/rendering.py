@@ -29,6 +29,8 @@ def render(message: Message, recipient: Recipient, channel: str) -> Content:
 
     Raises ``TemplateDoesNotExist`` for a missing template, and whatever the host's templates and properties raise.
     """
+    if channel not in TEMPLATES:
+        raise TemplateDoesNotExist(f"messages cannot be rendered for the channel {channel!r}")
     context = _context(message, recipient)
     folder = message.template_dir()
     with _for_reader(recipient):

@@ -107,7 +107,13 @@ class Listener(Protocol):
 
 def listener(using: str, stopping: threading.Event) -> Listener:
     """The best listener that the database offers."""
-    return Listening(using) if connections[using].vendor == "postgresql" else Polling(stopping)
+    return Listening(using, stopping) if can_listen(using) else Polling(stopping)
+
+
+def can_listen(using: str) -> bool:
+    """PostgreSQL through psycopg 3: its predecessor cannot wait for a notification."""
+    connection: Any = connections[using]
+    return bool(connection.vendor == "postgresql" and connection.Database.__name__ == "psycopg")
 
 
 class Polling:
@@ -126,8 +132,9 @@ class Polling:
 class Listening:
     """Sleeps until a NOTIFY, on a connection that does nothing else; not through a transaction pooler."""
 
-    def __init__(self, using: str) -> None:
+    def __init__(self, using: str, stopping: threading.Event) -> None:
         self.using = using
+        self._stopping = stopping
         self._connection: Any = None
 
     def wait(self, seconds: float) -> None:
@@ -138,7 +145,7 @@ class Listening:
         except Exception as error:
             logger.warning("not listening: %s", where(error))
             self.close()
-            time.sleep(seconds)
+            self._stopping.wait(seconds)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -150,5 +157,4 @@ class Listening:
             self._connection = connections.create_connection(self.using)
             with self._connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {_CHANNEL}")
-        # psycopg 3; psycopg 2 has a list of that name, so it raises here and the worker polls.
         return self._connection.connection

@@ -1,16 +1,16 @@
 """A provider and workers for each test, and what must hold whatever went wrong."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from .outbox import assert_all_explained
+from .points import Fault
 from .provider import Provider
-from .worker import Fault, Running, Surroundings, communique_worker, load_django_once
+from .rows import assert_all_explained
+from .worker import Running, Surroundings, communique_worker, load_django_once
 
 if TYPE_CHECKING:
     from shop.models import Order
@@ -91,9 +91,9 @@ def orders(transactional_db: None) -> Orders:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure shows what the workers logged."""
-    report: Any = yield
+    report = yield
     log = getattr(item, "funcargs", {}).get("tmp_path", Path()) / "worker.log"
     if report.failed and log.exists():
         report.sections.append(("worker.log, the end of it", log.read_text()[-6000:]))

@@ -54,6 +54,7 @@ def install(fault: Fault, tell: Callable[[str], None]) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "stop":
                 standstill.stop()
+
     if fault.order:
         _HOST_CODE[fault.point](fault.order, passed)
     else:
@@ -129,13 +130,14 @@ def _half_written(passed: Pass) -> None:
         passed()
         raise AssertionError("nobody survives this point")
 
-    smtplib.SMTP.data = data  # type: ignore[method-assign]
+    smtplib.SMTP.data = data  # type: ignore[assignment,method-assign]
 
 
 def _accepted(passed: Pass) -> None:
     def wrap(original: Callable[..., Any], self: smtplib.SMTP) -> Any:
         # The one reply that nothing but the final dot is waited for with.
         if getattr(self, "dotted", False):
+            assert self.sock is not None
             select.select([self.sock], [], [])
             passed()
         return original(self)
@@ -181,13 +183,12 @@ _POINTS: dict[str, Callable[[Pass], None]] = {
 def _order_url(order: str, passed: Pass) -> None:
     from shop.communications import AboutOrder
 
-    original = AboutOrder.order_url.fget
-
     def order_url(self: AboutOrder) -> str:
         if self.order.number == order:
             passed()
         return original(self)
 
+    original: Callable[[AboutOrder], str] = vars(AboutOrder)["order_url"].fget
     AboutOrder.order_url = property(order_url)  # type: ignore[assignment,method-assign]
 
 

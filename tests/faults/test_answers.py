@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from .conftest import Orders, Start
-from .outbox import delivery_of, drained, outcomes, pay, ship, until
 from .provider import Provider, Script
+from .rows import delivery_of, drained, outcomes, pay, ship, until
 
 
 def test_mail_that_is_refused_for_the_time_being_is_sent_in_the_end(

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from .conftest import Orders, Start
-from .outbox import drained, ship
 from .provider import Provider
+from .rows import drained, ship
 
 PROCESSES, MAILS = 16, 1000
 # Nothing is recovered here: whatever is sent twice was claimed twice.

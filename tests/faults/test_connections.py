@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from django.db import OperationalError, connection
@@ -10,8 +11,8 @@ from django.db import OperationalError, connection
 from tests.settings import DATABASE
 
 from .conftest import Orders, Start
-from .outbox import drained, ship, until
 from .provider import Provider, Script
+from .rows import drained, ship, until
 
 MAILS, CUTS = 300, 6
 
@@ -26,13 +27,15 @@ def cut_postgresql() -> None:
 
 def cut_mariadb() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
-        )
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
         for (number,) in cursor.fetchall():
             # It may have ended by itself.
             with suppress(OperationalError):
                 cursor.execute("KILL %s", [number])
+
+
+def has_sent(provider: Provider, mails: int) -> bool:
+    return len(provider.ledger()) >= mails
 
 
 CUT = {"postgresql": cut_postgresql, "mariadb": cut_mariadb}
@@ -46,7 +49,7 @@ def test_workers_whose_connections_are_cut_go_on_with_new_ones(
     start(processes=2, threads=4)
     ship(orders(MAILS))
     for sent in range(0, MAILS, MAILS // CUTS):
-        until(lambda enough=sent: len(provider.ledger()) >= enough, f"{sent} mails are sent")
+        until(partial(has_sent, provider, sent), f"{sent} mails are sent")
         CUT[DATABASE]()
     drained()
     times = Counter(entry.to for entry in provider.ledger())

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-import pytest
 from django.db import transaction
 
 from .conftest import Orders, Start
-from .outbox import delivery_of, drained, outcomes, ship, steps, until
 from .points import Fault, HostError
 from .provider import Provider
+from .rows import delivery_of, drained, outcomes, ship, steps, until
 
 AN_HOUR = 3600
 # Everybody's, where a worker dies four times and each lease has to run out.

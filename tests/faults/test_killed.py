@@ -8,9 +8,9 @@ import pytest
 from django.db import transaction
 
 from .conftest import Orders, Start
-from .outbox import delivery_of, drained, outcomes, pay, ship, steps, until
+from .points import Fault
 from .provider import Provider, Script
-from .worker import Fault
+from .rows import delivery_of, drained, outcomes, pay, ship, steps, until
 
 KILLED = -signal.SIGKILL
 # The lease of those who die: nobody has to wait for it long.

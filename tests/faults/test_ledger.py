@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from .conftest import Orders, Start
-from .outbox import assert_all_explained, drained, pay, ship, unfinished
 from .provider import Provider, Script
+from .rows import assert_all_explained, drained, pay, ship, unfinished
 
 PROCESSES, THREADS, KILLS = 2, 4, 30
 MAILS = 1000

@@ -12,9 +12,10 @@ import pytest
 from django.db import connection
 
 from .conftest import Orders, Start
-from .outbox import delivery_of, drained, outcomes, pay, ship, steps, until
+from .points import Fault
 from .provider import Provider, Script
-from .worker import PATIENCE, Fault
+from .rows import delivery_of, drained, lateness, outcomes, pay, ship, steps, until
+from .worker import PATIENCE
 
 # The lease of those who stand still: nobody has to wait for it long.
 SHORT = 0.5
@@ -127,8 +128,3 @@ def test_stopped_in_the_call_it_still_tells_what_became_of_a_mail_that_was_held(
     assert zombie.go_on() == 0
     assert (delivery_of(order).state, delivery_of(order).reason) == ("sent", "accepted_late")
     assert len(provider.ledger()) == 1
-
-
-def lateness(order: object) -> list[tuple[str, bool]]:
-    """The attempts with what they brought, and whether that came late."""
-    return list(delivery_of(order).attempts.order_by("number").values_list("outcome", "late"))

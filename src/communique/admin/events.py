@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from .. import events
 from ..models import EventRecord, Reaction
 from ..reporting import words
 from ..states import Stage, Verdict
@@ -36,7 +37,7 @@ class EventAdmin(ReadOnlyAdmin):
         if not term:
             return queryset, False
         uid = as_uid(term)
-        return queryset.filter(Q(uid=uid) if uid else Q(dedupe_key=term)), False
+        return queryset.filter(Q(uid=uid) if uid else Q(dedupe_key__in=_dedupe_keys(term))), False
 
     def page(self, request: HttpRequest, row: EventRecord) -> dict[str, Any]:
         communications = list(row.communications.order_by("pk")[: SHOWN + 1])
@@ -65,6 +66,11 @@ class EventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("due"))
     def due(self, row: EventRecord) -> str | None:
         return words.stamp(row.due_at) if row.due_at else None
+
+
+def _dedupe_keys(term: str) -> list[str]:
+    """A dedupe key as it is stored, or as it was given to ``publish()``: the events of one class share a name space."""
+    return [term, *(f"{key}:{term}" for key in events.known())]
 
 
 def _payload(event: EventRecord, may_read: bool) -> Iterator[dict[str, str]]:

@@ -15,8 +15,6 @@ from ..models import Delivery
 class _Known(admin.SimpleListFilter):
     """One of the keys that this process knows."""
 
-    known: Iterable[str] = ()
-
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
         return [(key, key) for key in sorted(self.keys())]
 

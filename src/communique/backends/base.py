@@ -20,7 +20,8 @@ class Backend:
     ...     def send(self, outgoing):
     ...         return Accepted(reference="ring 7")
 
-    Made with the ``OPTIONS`` of its settings entry as keywords. An instance is used by one thread at a time and kept
+    Made with the ``OPTIONS`` of its settings entry as keywords; those that are callable are called first (secrets from
+    a vault). An instance is used by one thread at a time and kept
     for its life, so a connection may stay open between sends. It never touches the database.
     """
 
@@ -33,7 +34,7 @@ class Backend:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of what is kept between sends; called when the thread has nothing to do for a while, or ends."""
+        """Let go of what is kept between sends; called when the thread ends."""
 
 
 _mine = threading.local()
@@ -57,7 +58,8 @@ def backend(channel: str, name: str) -> Backend:
     # The settings entry is part of the key, so that a test's override_settings() takes effect.
     key = (channel, name, entry["BACKEND"], repr(entry.get("OPTIONS")))
     if key not in instances:
-        instances[key] = import_string(entry["BACKEND"])(**entry.get("OPTIONS", {}))
+        options = {name: value() if callable(value) else value for name, value in entry.get("OPTIONS", {}).items()}
+        instances[key] = import_string(entry["BACKEND"])(**options)
     found: Backend = instances[key]
     return found
 

@@ -30,6 +30,13 @@ def _payloads() -> Iterator[CheckMessage]:
 
 
 def _channel(message: type[Message]) -> Iterator[CheckMessage]:
+    if message.route not in rendering.TEMPLATES:
+        yield Error(
+            f"{message.__qualname__} goes by {message.route!r}, for which messages cannot be rendered.",
+            hint=f"Choose one of {sorted(rendering.TEMPLATES)}.",
+            obj=message,
+            id="communique.E014",
+        )
     if message.route not in conf.channels():
         yield Error(
             f"{message.__qualname__} goes by {message.route!r}, and there is no such channel.",

@@ -6,13 +6,14 @@ from typing import Any
 from django.conf import settings
 from django.core import mail
 from django.core.checks import CheckMessage, Error, Warning
+from django.db import connections
 from django.utils.module_loading import import_string
 
-from .. import conf, engines
+from .. import conf, engines, wakeups
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    return [*_keys(), *_numbers(), *_backends(), *_mailers(), *_from_email(), *_sqlite()]
+    return [*_keys(), *_numbers(), *_backends(), *_mailers(), *_from_email(), *_databases()]
 
 
 def _keys() -> Iterator[CheckMessage]:
@@ -109,9 +110,15 @@ def _from_email() -> Iterator[CheckMessage]:
         )
 
 
-def _sqlite() -> Iterator[CheckMessage]:
+def _databases() -> Iterator[CheckMessage]:
     for alias, database in settings.DATABASES.items():
-        if database.get("ENGINE") != "django.db.backends.sqlite3":
+        if connections[alias].vendor == "postgresql" and not wakeups.can_listen(alias):
+            yield Warning(
+                f"The PostgreSQL database {alias!r} is spoken to through psycopg 2: workers are not woken, they poll.",
+                hint='pip install "psycopg[binary]", which is psycopg 3.',
+                id="communique.W003",
+            )
+        if connections[alias].vendor != "sqlite":
             continue
         if str(database.get("OPTIONS", {}).get("transaction_mode", "")).upper() != "IMMEDIATE":
             yield Warning(

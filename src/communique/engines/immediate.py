@@ -4,7 +4,7 @@ import threading
 
 from .. import eventlog
 from ..expanding import expand_due
-from ..reacting import react_to_due
+from ..reacting import react_to_next
 from ..sending import Inline, Sender, recover_lost
 
 _running = threading.local()
@@ -33,5 +33,5 @@ def run_due(using: str | None = None) -> int:
 
 def _turn(using: str, sender: Sender) -> bool:
     # Every stage gets its turn: a later one may have work that an earlier one left.
-    worked = [recover_lost(using), expand_due(using), react_to_due(using), sender.turn()]
+    worked = [recover_lost(using), expand_due(using), react_to_next(using), sender.turn()]
     return any(worked)

@@ -1,10 +1,11 @@
 """``ENGINE = "worker"``: one process of ``communique_worker``, and the wake-up that reaches it.
 
-Three threads: the main one sends; *intake* expands events and runs handlers, so that a slow handler or a slow
-``recipients()`` delays no mail; *heartbeat* renews leases, so that a slow provider costs none.
+Four threads: the main one sends; *intake* expands events, and *handling* runs handlers, so that a slow handler or a
+slow ``recipients()`` delays no mail; *heartbeat* renews leases, so that a slow provider costs none.
 """
 
 import logging
+import os
 import random
 import threading
 from collections.abc import Callable, Collection
@@ -14,7 +15,7 @@ from django.db import connections
 from .. import clock, conf, eventlog, outbox, wakeups
 from ..exceptions import where
 from ..expanding import expand_due
-from ..reacting import react_to_due
+from ..reacting import react_to_next
 from ..sending import Pool, Sender, recover_lost
 
 logger = logging.getLogger("communique.worker")
@@ -26,43 +27,73 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
 class Worker:
-    """One process that expands, reacts and sends until it is told to stop.
-
-    ``once``: it stops by itself when nothing is due.
-    """
+    """One process that expands, handles and sends until it is told to stop, or until its ``supervisor`` is gone."""
 
     def __init__(
-        self, *, using: str, threads: int, channels: Collection[str] | None = None, once: bool = False
+        self, *, using: str, threads: int, channels: Collection[str] | None = None, supervisor: int | None = None
     ) -> None:
         self.using = using
-        self.once = once
         self.sender = Sender(using=using, executor=Pool(threads), channels=channels)
+        self._supervisor = supervisor
         self._holding: set[int] = set()
         self._recovered_at = float("-inf")
-        # Claim nothing more; then, when open attempts have been written: end.
-        self._stopping = threading.Event()
-        self._drained = threading.Event()
-        self._took_in = threading.Event()
+        self._handlers_wanted = threading.Event()
+        # Claim nothing more; then, open attempts have been written; then, all threads but the heartbeat have ended.
+        self._stopping, self._drained, self._ended = (threading.Event() for _ in range(3))
 
     def stop(self) -> None:
-        """Claim nothing more, let open attempts finish, then end. Safe in a signal handler, and twice."""
+        """Claim nothing more, let open attempts and handlers finish, then end. Safe in a signal handler, and twice."""
         self._stopping.set()
+        self._handlers_wanted.set()
         self.sender.executor.wake()
 
     def run(self) -> None:
         """Work until :meth:`stop`."""
-        threads = [
-            threading.Thread(target=self._take_in_all, name="communique-intake", daemon=True),
-            threading.Thread(target=self._beat_on, name="communique-heartbeat", daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
+        heartbeat = self._thread("heartbeat", self._beat, self._ended)
+        others = [self._thread("intake", self._take_in, self._stopping)]
+        others.append(self._thread("handling", self._handle, self._stopping))
         self._repeat(self._send, self._stopping)
-        threads[0].join()
+        self._drain_all(others)
+        heartbeat.join()
+
+    def run_once(self) -> None:
+        """Work until nothing is due, or until :meth:`stop`; raises what a step raises."""
+        heartbeat = self._thread("heartbeat", self._beat, self._ended)
+        try:
+            while not self._stopping.is_set() and self._do_anything():
+                pass
+        finally:
+            self.stop()
+            self._drain_all([])
+            heartbeat.join()
+
+    def _do_anything(self) -> bool:
+        self._recover()
+        if expand_due(self.using, self._holding) or react_to_next(self.using, self._holding) or self.sender.turn():
+            return True
+        if self.sender.busy:
+            self.sender.wait(conf.poll_seconds())
+            return True
+        return False
+
+    def _drain_all(self, others: Collection[threading.Thread]) -> None:
         self._repeat(self._drain, self._drained)
-        threads[1].join()
+        for thread in others:
+            thread.join()
+        self._ended.set()
         self.sender.executor.close()
         connections.close_all()
+
+    def _thread(self, name: str, step: Callable[[], None], until: threading.Event) -> threading.Thread:
+        def run() -> None:
+            try:
+                self._repeat(step, until)
+            finally:
+                connections.close_all()
+
+        thread = threading.Thread(target=run, name=f"communique-{name}", daemon=True)
+        thread.start()
+        return thread
 
     def _repeat(self, step: Callable[[], None], until: threading.Event) -> None:
         """Do one step after the other; one that raises is repeated later, on a fresh connection."""
@@ -78,14 +109,11 @@ class Worker:
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _send(self) -> None:
-        # Asked before the turn: what is expanded after it would be left behind.
-        all_in = self._took_in.is_set()
         if self.sender.turn():
             return
-        if self.once and all_in and not self.sender.busy:
-            self.stop()
-        else:
-            self.sender.wait(conf.poll_seconds())
+        if not self.sender.wait(conf.poll_seconds()) and self.sender.busy:
+            # Providers take their time: no connection is kept idle for that long.
+            connections[self.using].close()
 
     def _drain(self) -> None:
         self.sender.give_back()
@@ -95,36 +123,47 @@ class Worker:
         else:
             self._drained.set()
 
-    def _take_in_all(self) -> None:
-        self._listener = wakeups.listener(self.using, self._stopping)
-        try:
-            self._repeat(self._take_in, self._stopping)
-        finally:
-            self._listener.close()
-            connections.close_all()
-
     def _take_in(self) -> None:
-        self._took_in.clear()
-        self._recover()
-        worked = expand_due(self.using, self._holding) + react_to_due(self.using, self._holding)
+        """One session of intake: listening has a connection that lasts until the thread ends or fails."""
+        listener = wakeups.listener(self.using, self._stopping)
+        try:
+            while not self._stopping.is_set():
+                self._recover()
+                if expand_due(self.using, self._holding):
+                    self._pass_on()
+                else:
+                    listener.wait(conf.poll_seconds())
+                    # Whoever rang may have been served by another process; what it left is anybody's.
+                    self._pass_on()
+                self._stop_if_orphaned()
+        finally:
+            listener.close()
+
+    def _pass_on(self) -> None:
+        self._handlers_wanted.set()
         self.sender.executor.wake()
-        if worked:
-            return
-        self._took_in.set()
-        self._listener.wait(conf.poll_seconds())
-        # Whoever rang may have been served by another process; its deliveries are anybody's.
-        self.sender.executor.wake()
+
+    def _stop_if_orphaned(self) -> None:
+        # A supervisor that was killed cannot tell its children to stop.
+        if self._supervisor not in (None, os.getppid()):
+            logger.warning("the supervisor of this worker is gone: stopping")
+            self.stop()
+
+    def _handle(self) -> None:
+        self._handlers_wanted.clear()
+        if react_to_next(self.using, self._holding):
+            # It may have been a message whose recipients were found after all.
+            self.sender.executor.wake()
+            self._handlers_wanted.set()
+        self._handlers_wanted.wait(conf.poll_seconds())
 
     def _recover(self) -> None:
         if clock.monotonic() - self._recovered_at > conf.lease().total_seconds() / 4:
             recover_lost(self.using)
             self._recovered_at = clock.monotonic()
 
-    def _beat_on(self) -> None:
-        self._repeat(self._beat, self._drained)
-
     def _beat(self) -> None:
-        if self._drained.wait(conf.lease().total_seconds() / 3):
+        if self._ended.wait(conf.lease().total_seconds() / 3):
             return
         lease, now = conf.lease(), clock.now(self.using)
         outbox.renew(self.using, self.sender.held(), now=now, lease=lease)

@@ -14,8 +14,8 @@ class EventRecord(models.Model):
     key = models.CharField(_("event"), max_length=100)
     payload = models.JSONField(_("payload"))
     occurred_at = models.DateTimeField(_("occurred at"))
-    # Nullable and unique: publishing the same key again writes nothing, on every database.
-    dedupe_key = models.CharField(_("dedupe key"), max_length=200, null=True, blank=True, unique=True)
+    # Nullable and unique: publishing an event under the same key again writes nothing, on every database.
+    dedupe_key = models.CharField(_("dedupe key"), max_length=301, null=True, blank=True, unique=True)
 
     stage = models.CharField(_("stage"), max_length=11, choices=Stage, default=Stage.WAITING)
     # When a sender has to look at it: its time while waiting, the end of the lease while claimed, else never.

@@ -8,7 +8,7 @@ from .adding import NewCommunication, NewDelivery, add
 from .attempts import Closing, Opening, Result, open, settle
 from .claims import Claim, claim, lost, put_back, renew, requeue_lost
 from .endings import Ending, cancel, end
-from .queries import communications_of, waiting
+from .queries import communications_of, is_pending
 
 __all__ = [
     "Claim",
@@ -23,11 +23,11 @@ __all__ = [
     "claim",
     "communications_of",
     "end",
+    "is_pending",
     "lost",
     "open",
     "put_back",
     "renew",
     "requeue_lost",
     "settle",
-    "waiting",
 ]

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from ..models import Communication, EventRecord
-from ..states import Stage, Verdict
+from ..models import Communication
+from ..states import Verdict
 
 
 def communications_of(using: str, event: UUID) -> QuerySet[Communication]:
@@ -13,7 +13,6 @@ def communications_of(using: str, event: UUID) -> QuerySet[Communication]:
     return Communication.objects.using(using).filter(event__uid=event).order_by("pk")
 
 
-def waiting(using: str, event: UUID) -> bool:
-    """Something about this event is still to be done: it is not expanded, or a verdict is pending."""
-    unexpanded = EventRecord.objects.using(using).filter(uid=event, stage__in=(Stage.WAITING, Stage.CLAIMED))
-    return unexpanded.exists() or communications_of(using, event).filter(verdict=Verdict.PENDING).exists()
+def is_pending(using: str, event: UUID) -> bool:
+    """A communication of this event has no verdict yet."""
+    return communications_of(using, event).filter(verdict=Verdict.PENDING).exists()

@@ -56,7 +56,6 @@ class Line:
     tone: Tone
     reason: str
     tries: int
-    created_at: datetime
     expires_at: datetime | None
     uid: UUID
 
@@ -241,7 +240,6 @@ def _line(delivery: "Delivery") -> Line:
         tone=words.tone(delivery.state),
         reason=words.why(delivery.reason),
         tries=delivery.tries,
-        created_at=delivery.created_at,
         expires_at=delivery.expires_at,
         uid=delivery.uid,
     )

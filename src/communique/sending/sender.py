@@ -83,9 +83,10 @@ class Sender:
         if self._finished:
             self._close_and_open([])
 
-    def wait(self, seconds: float) -> None:
-        """Sleep until something finishes, a wake-up comes, or the time is over."""
+    def wait(self, seconds: float) -> bool:
+        """Sleep until something finishes, a wake-up comes, or the time is over; True if something has finished."""
         self._finished |= self.executor.finished(timeout=seconds)
+        return bool(self._finished)
 
     @property
     def busy(self) -> bool:

@@ -38,12 +38,11 @@ class Command(BaseCommand):
             "using": options["database"] or eventlog.database(),
             "threads": options["threads"],
             "channels": _channels(options["channels"]),
-            "once": options["once"],
         }
         if options["processes"] == 1:
-            _work(keywords)
-        else:
-            _Supervisor(options["processes"], keywords).run()
+            _work(keywords, options["once"])
+        elif not _Supervisor(options["processes"], keywords, options["once"]).run():
+            raise CommandError("a worker process failed; its log says why")
 
 
 def _channels(given: str) -> list[str] | None:
@@ -53,7 +52,7 @@ def _channels(given: str) -> list[str] | None:
     return names or None
 
 
-def _work(keywords: dict[str, Any]) -> None:
+def _work(keywords: dict[str, Any], once: bool) -> None:
     worker = Worker(**keywords)
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -62,20 +61,25 @@ def _work(keywords: dict[str, Any]) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, stop)
     logger.info("worker %s started with %s threads", os.getpid(), keywords["threads"])
-    worker.run()
+    if once:
+        worker.run_once()
+    else:
+        worker.run()
     logger.info("worker %s stopped", os.getpid())
 
 
 class _Supervisor:
     """Keeps the asked number of processes running, and passes the word to stop on to them."""
 
-    def __init__(self, processes: int, keywords: dict[str, Any]) -> None:
+    def __init__(self, processes: int, keywords: dict[str, Any], once: bool) -> None:
         self.keywords = keywords
+        self.once = once
         self.processes = processes
         self.stopping = False
         self.children: list[BaseProcess] = []
 
-    def run(self) -> None:
+    def run(self) -> bool:
+        """Until all processes have ended; True if all did so in peace."""
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._stop)
         self.children = [self._start() for _ in range(self.processes)]
@@ -84,15 +88,17 @@ class _Supervisor:
                 child.join(timeout=0.1)
             if self.stopping:
                 self._terminate()
-            elif not self.keywords["once"]:
+            elif not self.once:
                 self._replace_dead()
             elif not any(child.is_alive() for child in self.children):
-                return
+                break
+        return all(child.exitcode == 0 for child in self.children)
 
     def _start(self) -> BaseProcess:
         # Forked before any connection or thread exists, so that the processes share the memory of the code.
         connections.close_all()
-        child = multiprocessing.get_context("fork").Process(target=_work, args=(self.keywords,))
+        keywords = self.keywords | {"supervisor": os.getpid()}
+        child = multiprocessing.get_context("fork").Process(target=_work, args=(keywords, self.once))
         child.start()
         return child
 
