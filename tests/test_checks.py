@@ -1,13 +1,16 @@
 """System checks: each one provoked by the mistake it is for, and silent about the shop."""
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import django
 import pytest
 from django.conf import settings
 from django.core.checks import ERROR, WARNING, run_checks
 from django.core.management import CommandError, call_command
+from django.db import connections
 from django.test import override_settings
 
 import communique.checks
@@ -18,6 +21,7 @@ pytestmark = pytest.mark.once
 
 MEMORY = {"BACKEND": "communique.backends.memory.MemoryBackend"}
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "nowhere"}
 
 
 @pytest.fixture(autouse=True)
@@ -114,15 +118,39 @@ class Mistakes:
         with override_settings(COMMUNIQUE={"RETRY_DELAYS": ()}):
             return found()
 
+    def e014(self):
+        class ByPigeon(Message):
+            key = "tests.by_pigeon"
+            route = "pigeon"
+
+        with override_settings(COMMUNIQUE={"CHANNELS": {"email": {}, "pigeon": {"BACKENDS": {"loft": MEMORY}}}}):
+            return found()
+
     def w001(self):
         with override_settings(DEFAULT_FROM_EMAIL="webmaster@localhost"):
             return found()
 
     def w002(self):
-        with pytest.MonkeyPatch.context() as patch:
-            # Not override_settings(), which warns of databases: nothing connects here.
-            patch.setattr(settings, "DATABASES", {"default": SQLITE})
+        with databases(other=SQLITE):
             return found()
+
+    def w003(self):
+        with databases(other=POSTGRESQL), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(connections["other"], "Database", ModuleType("psycopg2"))
+            return found()
+
+
+@contextmanager
+def databases(**more):
+    """Let the project have more databases. Not by override_settings(), which warns of that; nobody connects here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for alias, database in more.items():
+            patch.setitem(settings.DATABASES, alias, {"OPTIONS": {}, "TIME_ZONE": None} | database)
+        try:
+            yield
+        finally:
+            for alias in more:
+                del connections[alias]
 
 
 def mailer(alias):
@@ -288,10 +316,9 @@ class TestSettings:
         with override_settings(COMMUNIQUE={"RETRY_DELAYS": value}):
             assert found() == []
 
-    def test_the_sqlite_database_is_named_and_others_are_not_asked(self, monkeypatch):
-        immediate = {**SQLITE, "OPTIONS": {"transaction_mode": "immediate"}}
-        other = {"ENGINE": "django.db.backends.postgresql"}
-        monkeypatch.setattr(settings, "DATABASES", {"default": other, "good": immediate, "bad": SQLITE})
-        (one,) = found()
+    def test_the_sqlite_database_is_named_and_others_are_not_asked(self):
+        immediate = SQLITE | {"OPTIONS": {"transaction_mode": "immediate"}}
+        with databases(good=immediate, bad=SQLITE, other=POSTGRESQL):
+            (one,) = found()
         assert one.id == "communique.W002"
         assert "'bad'" in one.msg

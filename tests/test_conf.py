@@ -95,6 +95,11 @@ class TestBackends:
             after = backends.backend("email", "mail")
         assert (before.timeout, after.timeout) == (5, 6)
 
+    def test_an_option_that_is_callable_is_asked(self):
+        mail = {"BACKEND": "communique.backends.email.DjangoMailBackend", "OPTIONS": {"timeout": lambda: 7}}
+        with given(CHANNELS={"email": {"BACKENDS": {"mail": mail}}}):
+            assert backends.backend("email", "mail").timeout == 7
+
     @pytest.mark.parametrize(("channel", "name"), [("email", "nobody"), ("pigeon", "default")])
     def test_one_that_is_not_configured_is_named_with_its_place(self, channel, name):
         with given(), pytest.raises(BackendNotFound, match=rf"'{name}' in COMMUNIQUE\['CHANNELS'\]\['{channel}'\]"):

@@ -87,6 +87,10 @@ class TestTheConvention:
         with pytest.raises(TemplateDoesNotExist, match=r"missing\.html"):
             rendered(note(), email_html=tag)
 
+    def test_a_channel_without_a_convention_is_an_error(self, note):
+        with pytest.raises(TemplateDoesNotExist, match="'pigeon'"):
+            render(note(), ADA, "pigeon")
+
     def test_missing_files_are_named_in_advance(self, note):
         with templates({"tests/messages/note/subject.txt": ""}):
             assert rendering.missing_templates(note, "email") == ["tests/messages/note/email.txt"]
