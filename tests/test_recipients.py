@@ -103,6 +103,10 @@ class TestAddresses:
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
+    def test_what_is_not_supported_is_not_called_malformed(self):
+        with pytest.raises(InvalidAddress, match="before the @ are not supported"):
+            normalise_email("ädä@shop.example")
+
     @pytest.mark.parametrize("given", [given for given in REFUSED if given], ids=ascii)
     def test_a_recipient_with_a_bad_one_is_refused(self, given):
         with pytest.raises(InvalidAddress):
@@ -279,3 +283,9 @@ class TestStoring:
     @once
     def test_nobody_is_read_back_as_nobody(self):
         assert load_many([], using="default") == []
+
+
+def test_a_stored_address_that_was_valid_by_other_rules_is_an_error_in_its_place(customer):
+    good = {"user": str(customer.pk)}
+    loaded = load_many([{"email": "jörg@shop.example"}, good, {"user": "no number"}], using="default")
+    assert [type(one).__name__ for one in loaded] == ["InvalidPayload", "Recipient", "SubjectDeleted"]

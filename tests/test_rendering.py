@@ -152,7 +152,7 @@ class TestEscaping:
 
 
 class TestTheReader:
-    def test_is_read_to_in_their_time_zone(self, note):
+    def test_sees_times_in_their_own_zone(self, note):
         moment = '{{ at|date:"Y-m-d H:i" }}'
         berlin = Recipient(email="ada@shop.example", timezone="Europe/Berlin")
         tokyo = Recipient(email="ada@shop.example", timezone="Asia/Tokyo")
@@ -160,34 +160,34 @@ class TestTheReader:
             content = rendered(note(), reader, subject_txt=moment, email_txt=moment, email_html=moment)
             assert (content.subject, content.text, content.html) == (expected, f"{expected}\n", expected)
 
-    def test_is_read_to_in_their_language(self, note):
+    def test_is_addressed_in_their_own_language(self, note):
         files = {"subject_txt": '{% load i18n %}{% translate "Yes" %}', "email_txt": '{{ at|date:"F" }}'}
         german = Recipient(email="ada@shop.example", language="de")
         assert rendered(note(), german, **files) == Email(subject="Ja", text="März\n")
         assert rendered(note(), ADA, **files) == Email(subject="Yes", text="March\n")
 
-    def test_has_the_language_and_time_zone_of_the_project_if_none_is_known(self, note):
+    def test_of_unknown_habits_gets_the_language_and_zone_of_the_project(self, note):
         files = {"subject_txt": '{{ at|date:"j F, H:i" }}'}
         with override_settings(LANGUAGE_CODE="de", TIME_ZONE="Asia/Tokyo"):
             assert rendered(note(), **files).subject == "15 März, 08:30"
 
-    def test_is_not_mixed_up_with_who_is_visiting_the_site(self, note):
+    def test_is_not_mixed_up_with_a_visitor_of_the_site(self, note):
         with translation.override("fr"), timezone.override("Asia/Tokyo"):
             assert rendered(note(), subject_txt='{{ at|date:"j F" }}').subject == "14 March"
             assert translation.get_language() == "fr"
             assert timezone.get_current_timezone_name() == "Asia/Tokyo"
 
     @pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe", "../../etc/passwd", "UTC ", "\x00", "é", "x" * 300])
-    def test_with_a_nonsense_time_zone_is_read_to_in_the_one_of_the_project(self, note, zone):
+    def test_with_a_nonsense_zone_sees_times_in_that_of_the_project(self, note, zone):
         reader = Recipient(email="ada@shop.example", timezone=zone)
         assert rendered(note(), reader, subject_txt='{{ at|date:"H:i" }}').subject == "23:30"
 
     @pytest.mark.parametrize("language", ["klingon", "de_DE.UTF-8", "../../etc/passwd", "\x00", "é", "(", "x" * 300])
-    def test_with_a_nonsense_language_is_read_to_all_the_same(self, note, language):
+    def test_with_a_nonsense_language_is_written_to_all_the_same(self, note, language):
         reader = Recipient(email="ada@shop.example", language=language)
         assert rendered(note(), reader, subject_txt="{{ at|date }}").subject
 
-    def test_can_be_addressed(self, note):
+    def test_has_a_name(self, note):
         assert rendered(note(), subject_txt="Dear {{ recipient.name }}").subject == "Dear Ada"
 
 
@@ -262,7 +262,7 @@ class TestTheContext:
         with pytest.raises(error, match="broken"):
             rendered(Note(), email_txt="Go to {{ link }}")
 
-    def test_a_message_of_the_shop_is_read_as_it_was_written(self, customer):
+    def test_a_message_of_the_shop_has_all_its_parts(self, customer):
         message = NewSignIn(customer=customer, ip="198.51.100.7", at=AT)
         content = render(message, Recipient.of(customer), "email")
         assert "198.51.100.7" in content.text

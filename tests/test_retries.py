@@ -165,6 +165,10 @@ class TestEndings:
         expires_at = NOW + timedelta(seconds=20)
         assert decided(Retry(), first_try(expires_at=expires_at)) == TryAgain(expires_at, Reason.TEMPORARY)
 
+    def test_what_expires_after_the_horizon_is_tried_until_then(self):
+        old = first_try(since=NOW - 30 * DAY, expires_at=NOW + DAY)
+        assert decided(Retry(), old) == TryAgain(NOW + MINUTE, Reason.TEMPORARY)
+
     def test_what_expires_later_than_the_next_try_is_tried_on_schedule(self):
         assert decided(Retry(), first_try(expires_at=NOW + HOUR)).at == NOW + MINUTE
 
@@ -202,9 +206,9 @@ def test_a_next_try_is_never_in_the_past_and_never_too_late(
     longest = max(timedelta(seconds=max(delays) * 1.1), LONGEST_WISH) + timedelta(microseconds=1)
     match decision:
         case TryAgain(at=at):
-            assert NOW <= at <= min(NOW + longest, history.since + horizon)
-            assert expires_at is None or at <= expires_at
+            assert NOW <= at <= min(NOW + longest, expires_at or history.since + horizon)
         case GiveUp():
+            assert expires_at is None
             assert NOW + longest > history.since + horizon
         case _:
             assert decision == Hold()

@@ -571,3 +571,17 @@ def test_prefetching_passes_by_what_is_not_there(django_assert_num_queries: Any)
     with django_assert_num_queries(0):
         assert len(order.lines.all()) == 2
         messages.prefetch([])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Bcc": "eve@shop.example"},
+        {"X-Two\r\nBcc": "eve@shop.example"},
+        {"X-A": "a\r\nBcc: eve@shop.example"},
+        {"X A": "a"},
+    ],
+)
+def test_headers_that_are_made_elsewhere_or_break_the_line_are_refused_at_the_class(headers):
+    with messages.isolated(), pytest.raises(TypeError, match="headers"):
+        type("Sneaky", (Message,), {"key": "tests.sneaky", "headers": headers, "__module__": __name__})

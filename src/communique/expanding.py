@@ -156,7 +156,7 @@ def _recipients(using: str, want: Want, message: Message) -> list[Recipient]:
         return recipients.all_of(message.recipients())
     loaded = recipients.load_many(dumps, using=using)
     for one in loaded:
-        if isinstance(one, SubjectDeleted):
+        if isinstance(one, Exception):
             raise one
     return [one for one in loaded if isinstance(one, Recipient)]
 

@@ -1,6 +1,7 @@
 """Turns what the host wants to say into classes: what, to whom, by which route, on which event."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -223,7 +224,18 @@ def _is_list_of_text(value: object) -> bool:
 
 
 def _is_headers(value: object) -> bool:
-    return isinstance(value, Mapping) and all(map(_is_text, [*value.keys(), *value.values()]))
+    return isinstance(value, Mapping) and all(_is_header(name, text) for name, text in value.items())
+
+
+# Printable ASCII without a colon (RFC 5322 section 2.2); a line break would begin a header of somebody else's making.
+_HEADER = re.compile(r"[!-9;-~]+")
+_NOT_HEADERS = {"bcc", "cc", "from", "message-id", "reply-to", "subject", "to"}
+
+
+def _is_header(name: object, text: object) -> bool:
+    if not (isinstance(name, str) and isinstance(text, str)):
+        return False
+    return bool(_HEADER.fullmatch(name)) and name.lower() not in _NOT_HEADERS and text.isprintable()
 
 
 def _is_load(value: object) -> bool:
@@ -239,7 +251,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "on_unknown": (lambda value: value in ON_UNKNOWN, '"resend" or "hold"'),
     "from_email": (lambda value: value is None or _is_text(value), "a mail address, or None"),
     "reply_to": (_is_list_of_text, 'a list or tuple of mail addresses, such as ("help@shop.example",)'),
-    "headers": (_is_headers, 'a dict of text, such as {"X-Campaign": "spring"}'),
+    "headers": (_is_headers, 'a dict of text, such as {"X-Campaign": "spring"}, without headers that are made here'),
     "load": (_is_load, 'a dict of lists or tuples of lookups, such as {"order": ("customer",)}'),
 }
 

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
-from .exceptions import InvalidAddress, SubjectDeleted
+from .exceptions import CommuniqueError, InvalidAddress, InvalidPayload, SubjectDeleted
 
 if TYPE_CHECKING:
     # Not at run time: it is a model, and host apps import communique before the app registry is ready.
@@ -104,25 +105,36 @@ def all_of(given: object) -> list[Recipient]:
     return list(unique.values())
 
 
-def load_many(dumps: Sequence[Mapping[str, Any]], *, using: str) -> list[Recipient | SubjectDeleted]:
-    """Read stored recipients back, all users in one query; a deleted user comes back as the error."""
+def load_many(dumps: Sequence[Mapping[str, Any]], *, using: str) -> list[Recipient | CommuniqueError]:
+    """Read stored recipients back, all users in one query; one that cannot be read comes back as the error.
+
+    That is SubjectDeleted for a user who is gone, InvalidPayload for an address that was stored by other rules.
+    """
     pks = {dump["user"] for dump in dumps if "user" in dump}
     users = {str(pk): user for pk, user in _users(pks, using).items()} if pks else {}
     return [_load(dump, users) for dump in dumps]
 
 
 def _users(pks: Iterable[str], using: str) -> "Mapping[Any, AbstractBaseUser]":
+    user = get_user_model()
+    readable = []
+    for pk in pks:
+        # A key of the user model that the project had before is nobody's now.
+        with suppress(ValidationError, ValueError):
+            readable.append(user._meta.pk.to_python(pk))
     # The base manager: a default manager that hides inactive people must not turn them into deleted ones.
-    return get_user_model()._base_manager.using(using).in_bulk(pks)
+    return user._base_manager.using(using).in_bulk(readable)
 
 
-def _load(dump: Mapping[str, Any], users: "Mapping[str, AbstractBaseUser]") -> Recipient | SubjectDeleted:
-    if "user" not in dump:
+def _load(dump: Mapping[str, Any], users: "Mapping[str, AbstractBaseUser]") -> Recipient | CommuniqueError:
+    if "user" in dump:
+        user = users.get(dump["user"])
+        return Recipient.of(user) if user else SubjectDeleted("the user has been deleted")
+    try:
         # What a later release stores besides is for that release.
         return Recipient(**{name: dump[name] for name in _STORED if name in dump})
-    if user := users.get(dump["user"]):
-        return Recipient.of(user)
-    return SubjectDeleted("the user has been deleted")
+    except InvalidAddress as error:
+        return InvalidPayload(f"stored recipient: {error}")
 
 
 def _name_of(user: "AbstractBaseUser") -> str:

@@ -1,5 +1,6 @@
 """From a message and its recipient to content: the template convention, in the recipient's language and time zone."""
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -12,6 +13,7 @@ from django.template import Context, Engine, TemplateDoesNotExist
 from django.template import engines as template_engines
 from django.template.backends.django import DjangoTemplates
 from django.utils import timezone, translation
+from django.utils.functional import cached_property
 
 from .content import Content, Email
 from .messages import Message
@@ -100,9 +102,12 @@ def _computed(message: Message, name: str) -> Callable[[], Any]:
     return compute
 
 
+_COMPUTED = (property, functools.cached_property, cached_property)
+
+
 @cache
 def _properties(message: type) -> tuple[str, ...]:
-    own = {name for base in message.__mro__ for name, value in vars(base).items() if isinstance(value, property)}
+    own = {name for base in message.__mro__ for name, value in vars(base).items() if isinstance(value, _COMPUTED)}
     return tuple(sorted(name for name in own if not name.startswith("_")))
 
 

@@ -98,13 +98,15 @@ def decide(outcome: Outcome, history: History, policy: Policy, *, now: datetime,
 def again(
     reason: Reason, history: History, policy: Policy, *, now: datetime, jitter: float, wish: timedelta | None = None
 ) -> TryAgain | GiveUp:
-    """Try later by the growing schedule, unless the delivery would be too old by then."""
+    """Try later by the growing schedule: until it expires, or for as long as the policy allows."""
     delay = backoff(history.tries, policy.delays, jitter)
     at = now + max(delay, min(wish or timedelta(), LONGEST_WISH))
+    if history.expires_at is not None:
+        # Due no later than its expiry: it ends then, and not at the end of a long delay.
+        return TryAgain(min(at, history.expires_at), reason)
     if at > history.since + policy.horizon:
         return GiveUp(Reason.GAVE_UP)
-    # Due no later than its expiry: it ends then, and not at the end of a long delay.
-    return TryAgain(min(at, history.expires_at or at), reason)
+    return TryAgain(at, reason)
 
 
 def backoff(tries: int, delays: Sequence[float], jitter: float) -> timedelta:

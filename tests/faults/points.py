@@ -8,12 +8,12 @@ import os
 import select
 import signal
 import smtplib
+from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import wraps
 from pkgutil import resolve_name
-from threading import Event, Lock, RLock
+from threading import Condition, Lock, get_ident
 from typing import Any, Literal
 
 Pass = Callable[[], None]
@@ -65,24 +65,41 @@ class _Standstill:
     """Stops the process while none of its threads is in a transaction: what is locked then would be so for all."""
 
     def __init__(self) -> None:
-        self._open = Event()
-        self._open.set()
-        self._steps = [RLock() for _ in range(3)]
-        for name, step in zip(("_send", "_take_in", "_beat"), self._steps, strict=True):
-            _replace(f"communique.engines.worker.Worker.{name}", partial(self._pass, step))
+        self._changed = Condition()
+        self._stopping = False
+        self._inside: Counter[int] = Counter()
+        _replace("django.db.transaction.Atomic.__enter__", self._enter)
+        _replace("django.db.transaction.Atomic.__exit__", self._exit)
 
-    def _pass(self, step: AbstractContextManager[Any], original: Callable[..., Any], *args: Any) -> Any:
-        self._open.wait()
-        with step:
-            return original(*args)
+    def _enter(self, original: Callable[..., None], atomic: object) -> None:
+        me = get_ident()
+        with self._changed:
+            self._changed.wait_for(lambda: self._inside[me] or not self._stopping)
+            self._inside[me] += 1
+        try:
+            original(atomic)
+        except BaseException:
+            self._leave()
+            raise
+
+    def _exit(self, original: Callable[..., None], atomic: object, *raised: object) -> None:
+        try:
+            original(atomic, *raised)
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._inside[get_ident()] -= 1
+            self._changed.notify_all()
 
     def stop(self) -> None:
-        self._open.clear()
-        with ExitStack() as stack:
-            for step in self._steps:
-                stack.enter_context(step)
+        with self._changed:
+            self._stopping = True
+            self._changed.wait_for(lambda: not self._inside.total())
             os.kill(os.getpid(), signal.SIGSTOP)
-        self._open.set()
+            self._stopping = False
+            self._changed.notify_all()
 
 
 def _before(function: str, when: When = lambda *args, **kwargs: True) -> Callable[[Pass], None]:

@@ -126,3 +126,16 @@ def test_killed_by_the_provider_that_has_just_accepted_the_mail_comes_twice_unde
     assert outcomes(order) == ["unknown", "accepted"]
     first, second = provider.ledger()
     assert first.message_id == second.message_id
+
+
+def test_workers_whose_supervisor_was_killed_end_by_themselves(
+    start: Start, orders: Orders, provider: Provider, logged: Callable[[], str]
+) -> None:
+    supervisor = start(processes=2)
+    until(lambda: logged().count(" started with ") == 2, "both are at work")
+    supervisor.signal(signal.SIGKILL)
+    assert supervisor.ended() == KILLED
+    until(lambda: logged().count(" stopped") == 2, "both have ended")
+    ship(orders(1))
+    assert start(once=True).ended() == 0
+    assert len(provider.ledger()) == 1

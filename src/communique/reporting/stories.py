@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 
 from .. import clock, recipients
 from ..events import MessageRequested
-from ..exceptions import SubjectDeleted
 from ..outbox.stories import Rows, rows_of
 from ..states import State, Verdict
 from . import words
@@ -113,7 +112,7 @@ def story(communication: "Communication") -> Story:
 
 def _recipient(communication: "Communication", using: str) -> str:
     (who,) = recipients.load_many([communication.recipient], using=using)
-    if isinstance(who, SubjectDeleted):
+    if isinstance(who, Exception):
         return _("somebody who has been deleted (%(key)s)") % {"key": communication.recipient_key}
     return who.name or who.email or who.phone or communication.recipient_key
 

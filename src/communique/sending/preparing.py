@@ -67,9 +67,11 @@ def _sources(using: str, claims: Sequence[Claim]) -> list[Message | Content | Ex
     return [loaded[one.pk] if one.content is None else content.thaw(one.content) for one in claims]
 
 
-def _ready(claim: Claim, who: Recipient | SubjectDeleted, what: Message | Content | Exception) -> Ready | Setback:
+def _ready(claim: Claim, who: Recipient | Exception, what: Message | Content | Exception) -> Ready | Setback:
     if isinstance(who, SubjectDeleted) or isinstance(what, SubjectDeleted):
         return Setback(claim=claim, after=State.FAILED, reason=Reason.SUBJECT_DELETED)
+    if isinstance(who, Exception):
+        return Setback(claim=claim, reason=Reason.INVALID_PAYLOAD, tried=True, detail=where(who))
     if isinstance(what, Exception):
         return Setback(claim=claim, reason=Reason.INVALID_PAYLOAD, tried=True, detail=where(what))
     return Ready(claim=claim, recipient=who, source=what)

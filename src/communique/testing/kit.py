@@ -83,6 +83,8 @@ class Kit:
         ``to`` is a user, a Recipient or an address; ``contains`` is looked for in every part of the content;
         ``times`` demands an exact number.
         """
+        if times == 0:
+            raise ValueError("assert_sent(times=0): say assert_not_sent()")
         found = self._like(message, to, channel, contains)
         if not found or (times is not None and len(found) != times):
             wanted = self._described(message, to, channel, contains)
