@@ -50,6 +50,10 @@ class _Rendered:
     content: Content
     backend: str
 
+    @property
+    def claim(self) -> Claim:
+        return self.ready.claim
+
 
 class Sender:
     """Claims, prepares, opens, attempts, decides and settles, turn by turn."""
@@ -60,7 +64,8 @@ class Sender:
         self.channels = channels
         self.worker = f"{socket.gethostname()}:{os.getpid()}"[:100]
         self._ready: deque[Ready] = deque()
-        self._rendering: list[Ready] = []
+        self._rendered: deque[_Rendered | Setback] = deque()
+        self._opening: list[_Rendered] = []
         self._open: dict[int, _Open] = {}
         self._finished: dict[int, Result] = {}
 
@@ -68,20 +73,22 @@ class Sender:
         """Close what has finished and open what is next, in one transaction; False if there was nothing to do."""
         self._finished |= self.executor.finished(timeout=0)
         claimed = self._refill()
-        self._rendering.clear()
-        rendered = self._render()
-        if self._finished or rendered:
-            opened = self._close_and_open(rendered)
-            self._call(rendered, opened)
-            return True
-        # What was claimed may all have been set back: more may be due behind it.
-        return claimed
+        self._render_ahead()
+        if not (self._finished or (self._rendered and self._free)):
+            # What was claimed may all have been set back: more may be due behind it.
+            return claimed
+        now = clock.now(self.using)
+        self._opening = self._take(now)
+        opened = self._close_and_open(self._opening, now)
+        self._call(self._opening, opened)
+        self._opening = []
+        return True
 
     def close_finished(self) -> None:
         """Write what has finished, and open nothing more."""
         self._finished |= self.executor.finished(timeout=0)
         if self._finished:
-            self._close_and_open([])
+            self._close_and_open([], clock.now(self.using))
 
     def wait(self, seconds: float) -> bool:
         """Sleep until something finishes, a wake-up comes, or the time is over; True if something has finished."""
@@ -96,21 +103,22 @@ class Sender:
     def held(self) -> dict[int, list[int]]:
         """The leases to be renewed: delivery keys by token. The heartbeat asks from a thread of its own."""
         held: dict[int, list[int]] = {}
-        in_hand = (*tuple(self._ready), *tuple(self._rendering))
-        for claim in [one.claim for one in in_hand] + [one.claim for one in tuple(self._open.values())]:
-            held.setdefault(claim.token or 0, []).append(claim.pk)
+        for part in (self._ready, self._rendered, self._opening, self._open.values()):
+            for one in tuple(part):
+                held.setdefault(one.claim.token or 0, []).append(one.claim.pk)
         return held
 
     def give_back(self) -> None:
         """Before a shutdown: what has been claimed and not opened is anybody's again."""
-        claims = [ready.claim for ready in self._ready]
+        claims = [one.claim for one in (*self._rendered, *self._ready)]
+        self._rendered.clear()
         self._ready.clear()
         if claims:
             now = clock.now(self.using)
             outbox.put_back(self.using, claims, due_at=now, reason=Reason.SHUTDOWN, now=now)
 
     def _refill(self) -> bool:
-        if self._ready or len(self._open) - len(self._finished) >= self.executor.threads:
+        if self._ready or not self._free:
             return False
         now = clock.now(self.using)
         urgency = _BY_URGENCY if random.random() >= _LOW_FIRST else _BY_URGENCY[::-1]
@@ -122,28 +130,38 @@ class Sender:
         self._set_back([one for one in prepared if isinstance(one, Setback)], now)
         return bool(claims)
 
-    def _render(self) -> list[_Rendered]:
-        """Render for the threads that are free: a whole batch at once would leave them idle meanwhile."""
-        free = self.executor.threads - len(self._open) + len(self._finished)
-        if not (self._ready and free):
-            return []
-        now = clock.now(self.using)
-        rendered: list[_Rendered] = []
+    @property
+    def _free(self) -> int:
+        """Threads that have nothing to send."""
+        return self.executor.threads - len(self._open) + len(self._finished)
+
+    def _render_ahead(self) -> None:
+        """Render as many as there are threads while they send, so that one transaction closes theirs and opens these.
+
+        A whole batch at once would leave them idle meanwhile.
+        """
+        while self._ready and len(self._rendered) < self.executor.threads:
+            self._rendered.append(_rendered(self._ready[0]))
+            self._ready.popleft()
+
+    def _take(self, now: datetime) -> list[_Rendered]:
+        """What is to be opened now: for each free thread one that has not expired."""
+        taken: list[_Rendered] = []
         setbacks: list[Setback] = []
-        while self._ready and len(rendered) < free:
-            self._rendering.append(ready := self._ready.popleft())
-            one = _expired(ready, now) or _rendered(ready)
+        while self._rendered and len(taken) < self._free:
+            one = self._rendered.popleft()
             if isinstance(one, Setback):
                 setbacks.append(one)
+            elif _has_expired(one.claim, now):
+                setbacks.append(Setback(claim=one.claim, after=State.EXPIRED, reason=Reason.EXPIRED))
             else:
-                rendered.append(one)
+                taken.append(one)
         self._set_back(setbacks, now)
-        return rendered
+        return taken
 
-    def _close_and_open(self, rendered: Sequence[_Rendered]) -> dict[int, int]:
+    def _close_and_open(self, rendered: Sequence[_Rendered], now: datetime) -> dict[int, int]:
         """Write results and openings. If it fails the results are kept for the next turn; the openings are left to
         their leases, because nobody can tell whether they were committed."""
-        now = clock.now(self.using)
         closings = [
             closing(self._open[pk].claim, self._open[pk].attempt, result, now) for pk, result in self._finished.items()
         ]
@@ -159,7 +177,7 @@ class Sender:
 
     def _call(self, rendered: Iterable[_Rendered], opened: dict[int, int]) -> None:
         for one in rendered:
-            claim = one.ready.claim
+            claim = one.claim
             if attempt := opened.get(claim.pk):
                 self._open[claim.pk] = _Open(claim=claim, attempt=attempt)
                 self.executor.submit(Call(delivery=claim.pk, backend=one.backend, outgoing=_outgoing(one)))
@@ -190,11 +208,8 @@ class Sender:
                 alerting.unreached(ending.claim.message, ending.reason, ending.claim.uid)
 
 
-def _expired(ready: Ready, now: datetime) -> Setback | None:
-    expires_at = ready.claim.expires_at
-    if expires_at is None or now < expires_at:
-        return None
-    return Setback(claim=ready.claim, after=State.EXPIRED, reason=Reason.EXPIRED)
+def _has_expired(claim: Claim, now: datetime) -> bool:
+    return claim.expires_at is not None and claim.expires_at <= now
 
 
 def _rendered(ready: Ready) -> _Rendered | Setback:
@@ -206,12 +221,12 @@ def _rendered(ready: Ready) -> _Rendered | Setback:
 
 
 def _opening(one: _Rendered) -> Opening:
-    fresh = one.ready.claim.content is None
-    return Opening(claim=one.ready.claim, backend=one.backend, frozen=content.freeze(one.content) if fresh else None)
+    fresh = one.claim.content is None
+    return Opening(claim=one.claim, backend=one.backend, frozen=content.freeze(one.content) if fresh else None)
 
 
 def _outgoing(one: _Rendered) -> Outgoing:
-    claim = one.ready.claim
+    claim = one.claim
     return Outgoing(
         key=str(claim.uid),
         channel=claim.channel,
