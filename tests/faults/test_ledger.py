@@ -17,8 +17,8 @@ AT_ONCE = 400
 # The share that must not be doubled.
 HELD = 0.3
 LEASE = 2.0
-# Workers live so many seconds at most.
-LONGEST_LIFE = 1.0
+# Workers live so many seconds at most, and no longer than so many mails are left to be sent.
+LONGEST_LIFE, LEFT = 1.0, 60
 # Kills this dense may meet the same row three times while it is alone in a sender's hands: then it is taken for the
 # cause, which is not silent. It takes luck, and much more of it to happen more often.
 MISJUDGED = 3
@@ -43,13 +43,15 @@ def test_thirty_kills_lose_no_mail_and_double_no_more_than_was_open(
     workers = start(processes=PROCESSES, threads=THREADS, lease=LEASE)
     for numbers in shares(AT_ONCE, MAILS, KILLS):
         publish(numbers)
-        time.sleep(chance.uniform(0, LONGEST_LIFE))
+        end = time.monotonic() + chance.uniform(0, LONGEST_LIFE)
+        while time.monotonic() < end and len(recipients(provider)) < numbers.stop - LEFT:
+            time.sleep(min(0.05, max(0, end - time.monotonic())))
         assert unfinished()
         workers.kill()
         workers = start(processes=PROCESSES, threads=THREADS, lease=LEASE)
     drained()
 
-    sent = Counter(entry.to for entry in provider.ledger())
+    sent = recipients(provider)
     doubled = {address: times for address, times in sent.items() if times > 1}
     states = states_of_all()
     # Of a quarantined event there is no delivery.
@@ -67,6 +69,10 @@ def test_thirty_kills_lose_no_mail_and_double_no_more_than_was_open(
     assert not held & doubled.keys()
     assert sum(doubled.values()) - len(doubled) <= PROCESSES * THREADS * KILLS
     assert_all_explained(provider)
+
+
+def recipients(provider: Provider) -> Counter[str]:
+    return Counter(entry.to for entry in provider.ledger())
 
 
 def shares(first: int, end: int, parts: int) -> Iterator[slice]:
