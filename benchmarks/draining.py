@@ -50,7 +50,8 @@ def drain(
     with ground.scratch_file() as path:
         more = {"BENCH_SMTP_PORT": str(sink.port), "BENCH_REPORT": str(path), "BENCH_OBSERVE": observe}
         command = [sys.executable, ground.HERE / "launch.py", *system.command(processes)]
-        with subprocess.Popen(command, env=ground.environ(**more, **system.environ()), cwd=ground.HERE) as sender:
+        environ = ground.environ(**more, **system.environ())
+        with subprocess.Popen(command, env=environ, cwd=ground.HERE) as sender:  # noqa: S603 - its own program
             try:
                 settled = _wait(system, sink, messages, sender, watch)
             finally:

@@ -1,4 +1,4 @@
-"""What every benchmark stands on: a database of its own, orders to write about, and the environment of what it starts."""
+"""What every benchmark stands on: a database of its own, orders to write about, the environment of what it starts."""
 
 import os
 import sys
@@ -57,7 +57,6 @@ def _administer(statement: str) -> None:
 def fill(messages: int) -> None:
     """Users, each with one order of five lines."""
     from django.contrib.auth.models import User
-
     from host.models import Line, Order
 
     users = User.objects.bulk_create(
@@ -75,7 +74,9 @@ def fill(messages: int) -> None:
         for n, user in enumerate(users)
     )
     Line.objects.bulk_create(
-        Line(order=order, name=name, quantity=n % 3 + 1, price="12.28") for order in orders for n, name in enumerate(WARES)
+        Line(order=order, name=name, quantity=n % 3 + 1, price="12.28")
+        for order in orders
+        for n, name in enumerate(WARES)
     )
 
 

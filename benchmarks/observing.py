@@ -20,7 +20,7 @@ from django.db.backends.signals import connection_created
 # Names are replaced where they are looked up: "module:attribute" or "module:Class.attribute".
 STAGES = {
     "expand": ["communique.engines.worker:expand_due"],
-    "react": ["communique.engines.worker:react_to_due"],
+    "handle": ["communique.engines.worker:react_to_next"],
     "recover": ["communique.engines.worker:recover_lost"],
     "turn": ["communique.sending.sender:Sender.turn"],
     "claim": ["communique.outbox:claim"],
@@ -116,7 +116,10 @@ def _here() -> tuple[list[_Frame], dict[str, Spent]]:
 
 
 def _watch(connection: Any, **kwargs: Any) -> None:
-    connection.execute_wrappers.append(_count)
+    stack, spent = _here()
+    spent[stack[-1].stage if stack else "other"].statements["(connect)"] += 1
+    if _count not in connection.execute_wrappers:  # they outlive a connection that is closed and opened again
+        connection.execute_wrappers.append(_count)
 
 
 def _count(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

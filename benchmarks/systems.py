@@ -1,7 +1,7 @@
 """The systems that are compared: how each is filled with the same 2,000 mails, and how its users start its sender."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ class System(Protocol):
     def command(self, processes: int) -> Sequence[str]: ...
     def fill(self) -> int: ...
     def settled(self) -> int: ...
+    def orders(self) -> Sequence[Any]: ...
+    def asking(self) -> Callable[[Any], Any]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +40,22 @@ class Communique:
         return ["communique_worker", "--processes", str(processes), "--threads", str(self.threads)]
 
     def fill(self) -> int:
-        from communique import publish
-        from host.events import OrderPlaced
+        _empty("communique_eventrecord")
+        ask = self.asking()
+        with transaction.atomic():
+            return len([ask(order) for order in self.orders()])
+
+    def orders(self) -> Sequence[Any]:
         from host.models import Order
 
-        _empty("communique_eventrecord")
-        with transaction.atomic():
-            return len([publish(OrderPlaced(order=order, total=order.total)) for order in Order.objects.all()])
+        return Order.objects.all()
+
+    def asking(self) -> Callable[[Any], Any]:
+        from host.events import OrderPlaced
+
+        from communique import publish
+
+        return lambda order: publish(OrderPlaced(order=order, total=order.total))
 
     def settled(self) -> int:
         """Accepted, with its attempt closed and its content kept."""
@@ -77,14 +88,28 @@ class PostOffice:
         return ["send_queued_mail", "--processes", str(processes)]
 
     def fill(self) -> int:
-        from host.models import Order
         from post_office import mail
 
+        request = self._request()
+        return len(mail.send_many([request(order) for order in self.orders()]))
+
+    def orders(self) -> Sequence[Any]:
+        from host.models import Order
+
+        return Order.objects.select_related("customer").prefetch_related("lines")
+
+    def asking(self) -> Callable[[Any], Any]:
+        from post_office import mail
+
+        request = self._request()
+        return lambda order: mail.send(**request(order))
+
+    def _request(self) -> Callable[[Any], dict[str, Any]]:
+        """What mail.send() is given, as a function of the order."""
         _empty("post_office_email", "post_office_emailtemplate")
-        orders = Order.objects.select_related("customer").prefetch_related("lines")
         one = self._rendered if self.rendered_by == "caller" else self._templated
         template = self._template()
-        return len(mail.send_many([{"recipients": order.customer.email} | one(order, template) for order in orders]))
+        return lambda order: {"recipients": order.customer.email} | one(order, template)
 
     def _templated(self, order: Any, template: Any) -> dict[str, Any]:
         return {"template": template, "context": _context(order), "render_on_delivery": True}
@@ -102,7 +127,10 @@ class PostOffice:
 
         text, html = (self._source(f"{FOLDER}/email.{kind}") for kind in ("txt", "html"))
         return EmailTemplate.objects.create(
-            name="order_receipt", subject="Order {{ order.number }}: thank you, here is your receipt", content=text, html_content=html
+            name="order_receipt",
+            subject="Order {{ order.number }}: thank you, here is your receipt",
+            content=text,
+            html_content=html,
         )
 
     def _source(self, name: str) -> str:
