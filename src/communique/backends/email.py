@@ -170,7 +170,8 @@ def _mailbox(name: str, address: str) -> str:
     # A line break in somebody's name must not cost them their mail.
     one_line = " ".join(_CONTROL.sub(" ", name).split())
     # Not formataddr(): of what it encodes, Python's email policies make two addresses where the name has a comma.
-    return str(Address(one_line, addr_spec=address)) if one_line else address
+    local, _, domain = address.rpartition("@")
+    return str(Address(one_line, local, domain)) if one_line else address
 
 
 def _domain(from_email: str) -> str:

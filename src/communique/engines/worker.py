@@ -24,6 +24,8 @@ wake = wakeups.ring
 
 # Seconds before a step that failed is tried again, doubled up to the second figure.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# Seconds of waiting for providers after which the database connection is given up.
+_IDLE = 0.5
 
 
 class Worker:
@@ -111,7 +113,8 @@ class Worker:
     def _send(self) -> None:
         if self.sender.turn():
             return
-        if not self.sender.wait(conf.poll_seconds()) and self.sender.busy:
+        began = clock.monotonic()
+        if not self.sender.wait(conf.poll_seconds()) and self.sender.busy and clock.monotonic() - began > _IDLE:
             # Providers take their time: no connection is kept idle for that long.
             connections[self.using].close()
 

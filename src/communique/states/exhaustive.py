@@ -143,6 +143,7 @@ def _lease_runs_out(world: World, on_unknown: OnUnknown) -> Iterator[Step]:
     # Nobody's token: should the lost sender come back, nothing is its own.
     lost = replace(world, token=-1, stops=stops)
     if world.state is State.CLAIMED:
+        # One start earlier than in the outbox, where the first was in company: it keeps the model small.
         deadly = world.starts >= MAX_STARTS
         yield "requeue_lost", _end(lost, State.QUARANTINED) if deadly else replace(lost, state=State.QUEUED)
     elif world.state is State.SENDING:
