@@ -30,6 +30,8 @@ BATCH = 100
 _BY_URGENCY = sorted(PRIORITIES.values())
 # One batch in ten is claimed from the low end, so that a steady flow of urgent mail starves nobody.
 _LOW_FIRST = 0.1
+# Seconds that a result may wait for others to be written with, and the age up to which a call is expected to end soon.
+_COMPANY, _QUICK = 0.01, 0.05
 # A sender of the next release knows the message; a deploy takes minutes.
 _UNTIL_DEPLOYED = timedelta(seconds=30)
 
@@ -40,6 +42,7 @@ class _Open:
 
     claim: Claim
     attempt: int
+    began: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,7 @@ class Sender:
         self._finished |= self.executor.finished(timeout=0)
         claimed = self._refill()
         self._render_ahead()
+        self._gather()
         if not (self._finished or (self._rendered and self._free)):
             # What was claimed may all have been set back: more may be due behind it.
             return claimed
@@ -144,6 +148,20 @@ class Sender:
             self._rendered.append(_rendered(self._ready[0]))
             self._ready.popleft()
 
+    def _gather(self) -> None:
+        """Give the calls that began with those that have finished a moment to finish too: one transaction is for all.
+
+        Only quick calls are waited for; one that hangs, or a provider that takes its time, holds up nobody.
+        """
+        give_up = clock.monotonic() + _COMPANY
+        self._finished |= self.executor.finished(timeout=0)
+        while self._finished and (left := give_up - clock.monotonic()) > 0 and self._expects_more():
+            self._finished |= self.executor.finished(timeout=left)
+
+    def _expects_more(self) -> bool:
+        lately = clock.monotonic() - _QUICK
+        return any(one.began > lately for pk, one in tuple(self._open.items()) if pk not in self._finished)
+
     def _take(self, now: datetime) -> list[_Rendered]:
         """What is to be opened now: for each free thread one that has not expired."""
         taken: list[_Rendered] = []
@@ -179,7 +197,7 @@ class Sender:
         for one in rendered:
             claim = one.claim
             if attempt := opened.get(claim.pk):
-                self._open[claim.pk] = _Open(claim=claim, attempt=attempt)
+                self._open[claim.pk] = _Open(claim=claim, attempt=attempt, began=clock.monotonic())
                 self.executor.submit(Call(delivery=claim.pk, backend=one.backend, outgoing=_outgoing(one)))
 
     def _set_back(self, setbacks: Sequence[Setback], now: datetime) -> None:
