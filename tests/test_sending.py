@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from communique import Message, Misconfigured, Retry, Throttled, Unknown, messages, outbox, publish
@@ -311,6 +311,24 @@ class TestLostSenders:
         assert Delivery.objects.get().state == "quarantined"
         assert Communication.objects.get().verdict == "unreachable"
         assert [record.levelno for record in caplog.records if "quarantined" in record.message] == [logging.ERROR]
+
+    def test_openings_that_the_database_failed_to_take_are_left_to_their_lease(self, communique, order, monkeypatch):
+        place(order)
+        from communique.expanding import expand_due
+
+        expand_due("default")
+        sender = Sender(using="default", executor=Inline())
+
+        def fail(*args, **kwargs):
+            raise OperationalError("server closed the connection")
+
+        with monkeypatch.context() as broken, pytest.raises(OperationalError):
+            broken.setattr(outbox, "open", fail)
+            sender.turn()
+        assert sender.held() == {}
+        communique.travel(minutes=2)
+        communique.run()
+        communique.assert_sent(OrderReceipt, times=1)
 
     def test_nothing_is_recovered_while_a_heartbeat_comes(self, communique, order):
         from communique import clock, conf

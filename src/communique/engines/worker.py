@@ -162,8 +162,9 @@ class Worker:
 
     def _recover(self) -> None:
         if clock.monotonic() - self._recovered_at > conf.lease().total_seconds() / 4:
-            recover_lost(self.using)
+            # Noted first: should it raise, intake goes on with expanding before it is tried again.
             self._recovered_at = clock.monotonic()
+            recover_lost(self.using)
 
     def _beat(self) -> None:
         if self._ended.wait(conf.lease().total_seconds() / 3):

@@ -83,9 +83,12 @@ class Sender:
             return claimed
         now = clock.now(self.using)
         self._opening = self._take(now)
-        opened = self._close_and_open(self._opening, now)
-        self._call(self._opening, opened)
-        self._opening = []
+        try:
+            opened = self._close_and_open(self._opening, now)
+            self._call(self._opening, opened)
+        finally:
+            # After an error too: what the heartbeat went on renewing could be taken over by nobody.
+            self._opening = []
         return True
 
     def close_finished(self) -> None:

@@ -26,7 +26,7 @@ class State(TextChoices):
     # Entered when it may or may not have been accepted and the message would rather be lost than doubled, or has
     # been tried too often without an answer. Left by a late acceptance.
     UNKNOWN = "unknown", _("unknown")
-    # Entered when three starts in a row never came to an end: it probably kills its sender.
+    # Entered when three senders in a row died with nothing but it in hand: it probably kills them.
     QUARANTINED = "quarantined", _("quarantined")
     # Entered when its time ran out before it was sent.
     EXPIRED = "expired", _("expired")
@@ -53,7 +53,7 @@ class Stage(TextChoices):
     CLAIMED = "claimed", _("claimed")
     DONE = "done", _("done")
     FAILED = "failed", _("failed")
-    # Entered when three starts in a row never came to an end.
+    # Entered when three senders in a row died with nothing but it in hand.
     QUARANTINED = "quarantined", _("quarantined")
     CANCELLED = "cancelled", _("cancelled")
 
